@@ -1,0 +1,151 @@
+"""A decision in one sentence that an SRE can read aloud, and what would have changed it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autoscaler.decide.combine import Combined
+from autoscaler.decide.fleet import Fleet, queue_time
+from autoscaler.decide.objectives import Abstained, Context
+from autoscaler.model import Decision, Observation, Policy, Proposal, Sample, Step
+
+
+def decision(
+    ctx: Context,
+    proposals: Sequence[Proposal],
+    abstained: Sequence[Abstained],
+    combined: Combined,
+    steps: Sequence[Step],
+) -> Decision:
+    current, desired = ctx.current, steps[-1].after
+    bound = _binding(steps)
+    wanted = max((step.after for step in steps), default=current)
+    if bound is not None:
+        wanted = bound.before
+    name = bound.stage if bound else "combine"
+    if name == "combine" and combined.winner is not None and not combined.held:
+        name = combined.winner.objective
+    reason = bound.reason if bound else _first_reason(combined)
+    return Decision(
+        policy=ctx.policy.key,
+        target=ctx.policy.target,
+        at=ctx.now,
+        mode=ctx.policy.mode,
+        current=current,
+        ready=ctx.fleet.serving,
+        desired=desired,
+        binding=name,
+        hold=reason if desired == current and (combined.held or wanted != current) else None,
+        sentence=_sentence(current, desired, combined, steps, bound, reason),
+        flip=bound.flip if bound else combined.step.flip,
+        proposals=tuple(proposals),
+        trace=tuple(steps),
+        figures=_figures(ctx),
+        notes=_notes(ctx, abstained),
+    )
+
+
+def size_unknown(policy: Policy, observation: Observation, now: float, why: str) -> Decision:
+    return Decision(
+        policy=policy.key,
+        target=policy.target,
+        at=now,
+        mode=policy.mode,
+        current=None,
+        ready=None,
+        desired=None,
+        binding="gates",
+        hold=why,
+        sentence=f"Nothing is done: how many replicas there are is not known ({why}).",
+        flip="with the number of replicas known it would decide",
+        notes=observation.notes,
+    )
+
+
+def corrected(
+    policy: Policy, observation: Observation, now: float, steps: Sequence[Step]
+) -> Decision:
+    """A size outside the bounds, or 0: no signal was needed."""
+    current, desired = steps[0].before, steps[-1].after
+    last = steps[-1]
+    return Decision(
+        policy=policy.key,
+        target=policy.target,
+        at=now,
+        mode=policy.mode,
+        current=current,
+        ready=getattr(observation.replicas, "ready", None),
+        desired=desired,
+        binding=last.stage,
+        hold=last.reason if desired == current else None,
+        sentence=f"{_verb(current, desired)}: {last.reason}.",
+        flip=last.flip,
+        trace=tuple(steps),
+        notes=observation.notes,
+    )
+
+
+def _binding(steps: Sequence[Step]) -> Step | None:
+    """The last stage that changed the number had the last word."""
+    return next((step for step in reversed(steps) if step.before != step.after), None)
+
+
+def _first_reason(combined: Combined) -> str:
+    if combined.winner is None or combined.held:
+        return combined.step.reason
+    return f"{combined.winner.objective}: {combined.winner.reason}"
+
+
+def _sentence(
+    current: int,
+    desired: int,
+    combined: Combined,
+    steps: Sequence[Step],
+    bound: Step | None,
+    reason: str,
+) -> str:
+    wish = next((s for s in steps if s.after != current and s is not bound), None)
+    if bound is None or bound is steps[0]:
+        return f"{_verb(current, desired)}: {reason}."
+    if wish is None:
+        return f"{_verb(current, desired)}: {reason} ({combined.step.reason})."
+    return f"{_verb(current, desired)}, not {bound.before}: {reason} ({wish.reason})."
+
+
+def _verb(current: int, desired: int) -> str:
+    if desired > current:
+        return f"Scale up {current} → {desired}"
+    if desired < current:
+        return f"Scale down {current} → {desired}"
+    return f"Stay at {current}"
+
+
+def _notes(ctx: Context, abstained: Sequence[Abstained]) -> tuple[str, ...]:
+    notes = list(ctx.observation.notes)
+    notes += [f"{a.objective} has no say: {a.reason}" for a in abstained]
+    if ctx.fleet.stuck:
+        names = ", ".join(ctx.fleet.stuck[:3])
+        notes.append(f"not Ready for too long, not counted as on the way: {names}")
+    return tuple(notes)
+
+
+def _figures(ctx: Context) -> dict[str, float]:
+    """What an SRE asks for first; a figure that is not known is left out, never 0."""
+    fleet: Fleet = ctx.fleet
+    figures = {"serving": float(fleet.serving), "arriving": float(fleet.arriving)}
+    total = fleet.total
+    if total.arrivals.known:
+        figures["requestsPerSecond"] = total.arrivals.value
+    if total.pending.known:
+        figures["pending"] = total.pending.value
+    waited = queue_time(total)
+    if isinstance(waited, Sample):
+        figures["queueTime"] = waited.value
+    if total.rejected.known and total.arrivals.value > 0:
+        figures["rejectedRatio"] = total.rejected.value / total.arrivals.value
+    duty = [value for pod in fleet.pods if (value := ctx.trust.value(pod.duty_cycle)) is not None]
+    if duty:
+        figures["dutyCycle"] = sum(duty) / len(duty)
+    if ctx.trust.oldest is not None:
+        figures["oldestSample"] = ctx.trust.oldest
+    return figures

@@ -1,0 +1,176 @@
+"""From pods to the fleet: which signals can be trusted, and what they add up to.
+
+A mean over pods or models is always a ratio of sums. A sum over pods of which some are silent is
+a lower bound: it may raise, it never lowers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from autoscaler.model import Missing, ModelSignals, Observation, Pod, Sample, Signal, Windows
+from autoscaler.units import format_duration
+
+# A pod that is not Ready after this long does not count as on its way. The slowest healthy cold
+# start on record is about 15 minutes (a GPU node on Autopilot); a measured one replaces this.
+LOST_AFTER = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A sum over serving pods. `missing` names the first thing that is not in it."""
+
+    value: float = 0.0
+    known: int = 0
+    missing: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.known > 0 and self.missing is None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One model over all serving pods: requests/s arriving, fast and slow, and pending."""
+
+    arrivals: Total
+    arrivals_slow: Total
+    completions: Total
+    completions_slow: Total
+    queueing: Total
+    queueing_slow: Total
+    rejected: Total
+    pending: Total
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    serving: int  # pods that answer requests now
+    arriving: int  # replicas wanted and not serving yet, lost ones left out
+    total: Load
+    models: dict[str, Load]
+    silent: str | None  # why a serving pod has no trustworthy signals
+    pods: tuple[Pod, ...]  # the serving pods
+    windows: Windows
+    stuck: tuple[str, ...] = field(default=())  # pods that should have been Ready long ago
+
+
+def gather(observation: Observation, trust: Trust) -> Fleet:
+    """Sum the serving pods' signals, leaving out what is stale, implausible or missing."""
+    pods = [pod for pod in observation.pods if not pod.terminating]
+    serving = [pod for pod in pods if pod.ready]
+    by_model: dict[str, list[tuple[Pod, ModelSignals]]] = defaultdict(list)
+    silent = None
+    for pod in serving:
+        if not pod.models:
+            silent = silent or f"{pod.name}: no signals"
+        for signals in pod.models:
+            by_model[signals.model].append((pod, signals))
+    models = {name: _load(entries, trust) for name, entries in by_model.items()}
+    stuck = tuple(pod.name for pod in pods if not pod.ready and _stuck(pod, trust.now))
+    desired = getattr(observation.replicas, "desired", len(serving))
+    return Fleet(
+        serving=len(serving),
+        arriving=max(0, desired - len(serving) - len(stuck)),
+        total=_sum_loads(list(models.values()), silent),
+        models=models,
+        silent=silent,
+        pods=tuple(serving),
+        windows=observation.windows,
+        stuck=stuck,
+    )
+
+
+class Trust:
+    """Whether a signal is fresh and plausible; remembers the age of the oldest one used."""
+
+    def __init__(self, windows: Windows, now: float) -> None:
+        self.now = now
+        # Six scrapes (the fast window is four) or half a minute: DCGM collects every 30 s.
+        self.limit = max(1.5 * windows.fast, 30.0)
+        self.oldest: float | None = None
+
+    def problem(self, signal: Signal) -> str | None:
+        if isinstance(signal, Missing):
+            return signal.missing
+        age = self.now - signal.at
+        if age > self.limit:
+            return f"stale: {format_duration(age)} old, trusted up to {format_duration(self.limit)}"
+        if age < -self.limit:
+            return f"its time is {format_duration(-age)} in the future: check the clocks"
+        if not 0 <= signal.value < 1e15:
+            return f"implausible value {signal.value:g}"
+        self.oldest = age if self.oldest is None else max(self.oldest, age)
+        return None
+
+    def value(self, signal: Signal) -> float | None:
+        return None if self.problem(signal) else getattr(signal, "value", None)
+
+
+def add_up(signals: Iterable[tuple[str, Signal]], trust: Trust) -> Total:
+    total, known, missing = 0.0, 0, None
+    for owner, signal in signals:
+        problem = trust.problem(signal)
+        if problem is None and isinstance(signal, Sample):
+            total += signal.value
+            known += 1
+        elif missing is None:
+            missing = f"{owner}: {problem}"
+    return Total(total, known, missing)
+
+
+def _load(entries: Sequence[tuple[Pod, ModelSignals]], trust: Trust) -> Load:
+    def total(pick: Callable[[ModelSignals], Signal]) -> Total:
+        return add_up(((pod.name, pick(signals)) for pod, signals in entries), trust)
+
+    return Load(
+        arrivals=total(lambda s: s.arrivals),
+        arrivals_slow=total(lambda s: s.arrivals_slow),
+        completions=total(lambda s: s.completions),
+        completions_slow=total(lambda s: s.completions_slow),
+        queueing=total(lambda s: s.queueing),
+        queueing_slow=total(lambda s: s.queueing_slow),
+        rejected=total(lambda s: s.rejected),
+        pending=total(lambda s: s.pending),
+    )
+
+
+def _sum_loads(loads: Sequence[Load], silent: str | None) -> Load:
+    def total(pick: Callable[[Load], Total]) -> Total:
+        parts = [pick(load) for load in loads]
+        missing = next((part.missing for part in parts if part.missing), silent)
+        return Total(sum(p.value for p in parts), sum(p.known for p in parts), missing)
+
+    return Load(
+        arrivals=total(lambda load: load.arrivals),
+        arrivals_slow=total(lambda load: load.arrivals_slow),
+        completions=total(lambda load: load.completions),
+        completions_slow=total(lambda load: load.completions_slow),
+        queueing=total(lambda load: load.queueing),
+        queueing_slow=total(lambda load: load.queueing_slow),
+        rejected=total(lambda load: load.rejected),
+        pending=total(lambda load: load.pending),
+    )
+
+
+def _stuck(pod: Pod, now: float) -> bool:
+    return pod.created_at is not None and now - pod.created_at > LOST_AFTER
+
+
+def queue_time(load: Load, slow: bool = False) -> Signal:
+    """Seconds in the queue per request: Σ queueing / Σ completions, the ratio of sums.
+
+    20 requests/s that together collect 0.5 s of queueing every second waited 25 ms each. With
+    nothing completed there is no verdict, unless nothing is pending either: then nobody waited.
+    """
+    queueing = load.queueing_slow if slow else load.queueing
+    completions = load.completions_slow if slow else load.completions
+    if not queueing.known or not completions.known:
+        return Missing(queueing.missing or completions.missing or "no pod is serving")
+    if completions.value > 0:
+        return Sample(queueing.value / completions.value, 0.0)
+    if load.pending.complete and load.pending.value == 0:
+        return Sample(0.0, 0.0)
+    return Missing("nothing completed, so no request tells how long it waited")

@@ -1,0 +1,40 @@
+"""Floors: what may only raise. The schedule, and the burst that overload calls for."""
+
+from __future__ import annotations
+
+from autoscaler.decide import overload
+from autoscaler.decide.objectives import Context, step_up
+from autoscaler.decide.schedule import open_since
+from autoscaler.model import Schedule, Step
+from autoscaler.units import format_duration
+
+
+def scheduled(ctx: Context, replicas: int) -> Step | None:
+    """The highest minimum of the open schedules."""
+    best: Schedule | None = None
+    began = 0.0
+    for objective in ctx.policy.objectives:
+        if isinstance(objective, Schedule) and (best is None or objective.min > best.min):
+            since = open_since(objective, ctx.now)
+            if since is not None:
+                best, began = objective, since
+    if best is None:
+        return None
+    left = format_duration(best.duration - (ctx.now - began))
+    reason = f'schedule "{best.cron}" ({best.timezone}) asks for {best.min}'
+    return Step("schedule", replicas, max(replicas, best.min), reason, f"it ends in {left}")
+
+
+def burst(ctx: Context, replicas: int, found: overload.Overload | None) -> Step | None:
+    """Grow by steps while overloaded: the true arrivals are unknown, so nothing sizes from them.
+
+    Replicas on their way answer the overload already; nobody orders twice for one shortage.
+    """
+    if found is None:
+        return None
+    if ctx.fleet.arriving:
+        floor = max(replicas, ctx.current)
+        words = f"{found.reason}; {ctx.fleet.arriving} on the way already"
+        return Step("overload", replicas, floor, words, found.flip)
+    floor = max(replicas, step_up(ctx.current))
+    return Step("overload", replicas, floor, found.reason, found.flip)

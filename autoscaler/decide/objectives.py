@@ -1,0 +1,260 @@
+"""Reasons to want a replica count: each objective makes one Proposal.
+
+`replicas=None` means it cannot say (data missing), which holds; an objective that has nothing to
+say and need not hold anything (no capacity known yet) makes no proposal at all: `Abstained`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from autoscaler.decide import hpa
+from autoscaler.decide.capacity import effective, worth
+from autoscaler.decide.fleet import Fleet, Trust, queue_time
+from autoscaler.model import (
+    Demand,
+    DutyCycle,
+    GpuPower,
+    Metric,
+    Missing,
+    Objective,
+    Observation,
+    Policy,
+    Proposal,
+    QueueTime,
+    Sample,
+    Schedule,
+    Signal,
+    State,
+)
+from autoscaler.units import format_duration, format_number, format_share
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything a stage may look at. `current` is spec.replicas as observed."""
+
+    policy: Policy
+    observation: Observation
+    state: State
+    fleet: Fleet
+    trust: Trust
+    now: float
+    current: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abstained:
+    objective: str
+    reason: str
+
+
+def propose(objective: Objective, ctx: Context) -> Proposal | Abstained | None:
+    """None for a schedule: that is a floor, not a reason for a size."""
+    match objective:
+        case Demand():
+            return _demand(objective, ctx)
+        case QueueTime():
+            return _queue_time(objective, ctx)
+        case DutyCycle():
+            signals = [(pod.name, pod.duty_cycle) for pod in ctx.fleet.pods]
+            return _utilization("dutyCycle", objective, signals, ctx)
+        case GpuPower():
+            signals = [(pod.name, pod.gpu_power) for pod in ctx.fleet.pods]
+            return _utilization("gpuPower", objective, signals, ctx)
+        case Metric():
+            return _metric(objective, ctx)
+        case Schedule():
+            return None
+
+
+def step_up(current: int) -> int:
+    """Growth where the true need is unknown: half as many again. 1 → 2 → 3 → 5 → 8."""
+    return current + math.ceil(current / 2)
+
+
+def _demand(objective: Demand, ctx: Context) -> Proposal | Abstained:
+    capacity = effective(ctx.policy, ctx.state)
+    if capacity is None:
+        reason = "no capacity given, and none learned yet (needs one rate that broke the SLA)"
+        return Abstained("demand", reason)
+    load = worth(capacity, ctx.fleet)
+    headroom = ctx.policy.headroom
+    if not load.raisable:
+        return Proposal("demand", None, load.missing or "no pod is serving")
+    fast, slow = load.replicas(headroom, objective.drain_within), load.replicas_slow(headroom)
+    wanted = max(fast, slow, 1)
+    numbers = {
+        "loadFast": load.fast,
+        "loadSlow": load.slow,
+        "backlog": load.backlog / objective.drain_within,
+        "headroom": headroom,
+    }
+    missing = load.missing or load.missing_slow
+    if missing and wanted < ctx.current:
+        return Proposal("demand", None, f"may not lower on incomplete data: {missing}", "", numbers)
+    rate = ctx.fleet.total.arrivals.value
+    busiest = max(load.fast + load.backlog / objective.drain_within, load.slow)
+    span = "" if fast >= slow else f" over the last {format_duration(ctx.fleet.windows.slow)}"
+    reason = (
+        f"{format_number(rate)} requests/s are {busiest:.2f} replicas' worth{span} at {load.words}, "
+        f"and {format_share(headroom)} headroom make {wanted}"
+    )
+    grows, shrinks = wanted * (1 - headroom), (wanted - 1) * (1 - headroom)
+    flip = f"above {grows:.2f} replicas' worth of load it would be {wanted + 1}"
+    if wanted > 1:
+        flip += f", at {shrinks:.2f} or less {wanted - 1}"
+    return Proposal("demand", wanted, reason, flip, numbers)
+
+
+def _queue_time(objective: QueueTime, ctx: Context) -> Proposal:
+    """A trigger and a veto, not a proportion: queue time is a cliff."""
+    fast, slow = queue_time(ctx.fleet.total), queue_time(ctx.fleet.total, slow=True)
+    hot_name, hot = _hottest(ctx.fleet)
+    if isinstance(fast, Missing):
+        return Proposal("queueTime", None, fast.missing)
+    worst = max(fast.value, hot)
+    numbers = {"queueTime": fast.value, "hottest": hot}
+    said = f"queue time is {format_duration(worst)}{hot_name if hot > fast.value else ''}"
+    if worst > objective.raise_above:
+        limit = format_duration(objective.raise_above)
+        flip = f"at {limit} or less it would not raise"
+        if ctx.fleet.arriving:
+            reason = f"{said}, above {limit}, and {_on_their_way(ctx.fleet.arriving)}"
+            return Proposal("queueTime", ctx.current, reason, flip, numbers)
+        return Proposal("queueTime", step_up(ctx.current), f"{said}, above {limit}", flip, numbers)
+    calm = _calm(objective, ctx, max(worst, getattr(slow, "value", math.inf)))
+    if calm is not None:
+        flip = f"above {format_duration(objective.raise_above)} it would raise"
+        return Proposal("queueTime", ctx.current, f"{said}, and {calm}", flip, numbers)
+    known = effective(ctx.policy, ctx.state) is not None
+    wanted = ctx.policy.replicas.min if known else max(ctx.current - 1, 1)
+    reason = f"{said}, below {format_duration(objective.lower_below)}: fewer would do"
+    flip = f"above {format_duration(objective.lower_below)} it would not lower"
+    return Proposal("queueTime", wanted, reason, flip, numbers)
+
+
+def _calm(objective: QueueTime, ctx: Context, worst: float) -> str | None:
+    """Why it may not lower yet; None when calm for long enough."""
+    low = format_duration(objective.lower_below)
+    if not ctx.fleet.total.queueing.complete:
+        return f"not every pod tells: {ctx.fleet.total.queueing.missing or ctx.fleet.silent}"
+    if math.isinf(worst):
+        return "its longer window cannot be read"
+    if worst >= objective.lower_below:
+        return f"not below {low} over {format_duration(ctx.fleet.windows.slow)}"
+    since = ctx.state.calm_since
+    lasted = 0.0 if since is None else ctx.now - since
+    if lasted < objective.sustained:
+        return (
+            f"below {low} for {format_duration(lasted)}, "
+            f"{format_duration(objective.sustained)} are asked"
+        )
+    return None
+
+
+def is_calm(objective: QueueTime, fleet: Fleet) -> bool:
+    """Below lowerBelow in both windows at this instant: what `calm_since` is counted from."""
+    fast, slow = queue_time(fleet.total), queue_time(fleet.total, slow=True)
+    if not isinstance(fast, Sample) or not isinstance(slow, Sample):
+        return False
+    return max(fast.value, slow.value, _hottest(fleet)[1]) < objective.lower_below
+
+
+def _hottest(fleet: Fleet) -> tuple[str, float]:
+    """The model that waits longest, over the fleet: nine idle models must not hide it."""
+    worst, name = 0.0, ""
+    if len(fleet.models) > 1:
+        for model, load in fleet.models.items():
+            waited = queue_time(load)
+            # Under 5 requests in the window a mean is one request's bad luck.
+            enough = load.completions.value * fleet.windows.fast >= 5
+            if isinstance(waited, Sample) and waited.value > worst and enough:
+                worst, name = waited.value, f" for {model}"
+    return name, worst
+
+
+def _on_their_way(count: int) -> str:
+    return f"{count} replica is on its way" if count == 1 else f"{count} replicas are on their way"
+
+
+def _utilization(
+    name: str,
+    objective: DutyCycle | GpuPower,
+    signals: list[tuple[str, Signal]],
+    ctx: Context,
+) -> Proposal:
+    """The HPA's Pods metric on a share: ceil(mean / target × pods), missing pods its way."""
+    problems = {pod: ctx.trust.problem(signal) for pod, signal in signals}
+    samples = [
+        hpa.PodSample(pod, None if problems[pod] else hpa.milli(_value(signal) * 100))
+        for pod, signal in signals
+    ]
+    samples += [
+        hpa.PodSample(pod.name, None, phase="Pending")
+        for pod in ctx.observation.pods
+        if not pod.ready and not pod.terminating
+    ]
+    target = hpa.milli(objective.average_utilization * 100)
+    got = hpa.pods_average(ctx.current, target, _tolerance(objective, ctx), samples)
+    unknown = next((f"{pod}: {why}" for pod, why in problems.items() if why), None)
+    if isinstance(got, hpa.Failed) or got.usage_milli is None:
+        return Proposal(name, None, unknown or "no pod is serving")
+    if unknown and got.replicas < ctx.current:
+        return Proposal(name, None, f"may not lower on incomplete data: {unknown}")
+    usage, goal = got.usage_milli / 100_000, objective.average_utilization
+    words = "GPU duty cycle" if name == "dutyCycle" else "GPU power"
+    reason = f"mean {words} is {format_share(usage)} of a target of {format_share(goal)}"
+    up = goal * (1 + _tolerance(objective, ctx).up)
+    flip = f"above {format_share(up)} it would grow"
+    return Proposal(name, got.replicas, reason, flip, {"usage": usage, "target": goal})
+
+
+def _value(signal: Signal) -> float:
+    assert isinstance(signal, Sample)
+    return signal.value
+
+
+def _metric(objective: Metric, ctx: Context) -> Proposal:
+    name = objective.id
+    signal = ctx.observation.metrics.get(name, Missing("the query was not asked"))
+    problem = ctx.trust.problem(signal)
+    if problem is not None:
+        return Proposal(name, None, problem)
+    usage = hpa.milli(_value(signal))
+    tolerance = _tolerance(objective, ctx)
+    got: hpa.Proposed | hpa.Failed
+    if objective.average_value is not None:
+        target = objective.average_value
+        status = getattr(ctx.observation.replicas, "desired", ctx.current)
+        got = hpa.average_value(status, hpa.milli(target), tolerance, usage)
+        kind = "per replica"
+    else:
+        target = objective.value or 0.0
+        pods = [
+            hpa.PodSample(pod.name, None, pod.phase, pod.ready, pod.terminating)
+            for pod in ctx.observation.pods
+        ]
+        got = hpa.value(ctx.current, hpa.milli(target), tolerance, usage, pods)
+        kind = "in all"
+    if isinstance(got, hpa.Failed):
+        return Proposal(name, None, "no pod of the target is known")
+    reason = (
+        f"the query reads {format_number(_value(signal))}, "
+        f"{format_number(target)} {kind} are aimed at: {got.replicas}"
+    )
+    flip = f"within {format_share(tolerance.up)} of the target it would not change"
+    numbers = {"value": _value(signal), "target": target}
+    return Proposal(name, max(got.replicas, 0), reason, flip, numbers)
+
+
+def _tolerance(objective: DutyCycle | GpuPower | Metric, ctx: Context) -> hpa.Tolerance:
+    """`behavior.scaleUp/Down.tolerance` where written, else the objective's."""
+    behavior = ctx.policy.behavior
+    up = behavior.scale_up.tolerance if behavior else None
+    down = behavior.scale_down.tolerance if behavior else None
+    return hpa.Tolerance(
+        up=objective.tolerance if up is None else up,
+        down=objective.tolerance if down is None else down,
+    )

@@ -1,0 +1,118 @@
+"""A server process: started until it is ready, ended by its own pid, its log at hand."""
+
+import http.client
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.testbed.loopback import ask
+
+_POLL_S = 0.05
+_TAIL_LINES = 40
+
+
+class ProcessFailed(Exception):  # noqa: N818 - named for what happened
+    pass
+
+
+class Process:
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        *,
+        ready_url: str,
+        log: Path,
+        env: Mapping[str, str],
+        cwd: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.argv = [str(word) for word in argv]
+        self.ready_url = ready_url
+        self.log = log
+        self._env = dict(env)
+        self._cwd = cwd
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise ProcessFailed(f"{self.name} is not running")
+        return self._process.pid
+
+    def start(self, *, deadline_s: float) -> None:
+        if self._process is not None:
+            raise ProcessFailed(f"{self.name} is running already")
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._env,
+                cwd=self._cwd,
+            )
+        try:
+            self._await_ready(self._process, time.monotonic() + deadline_s, deadline_s)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _await_ready(
+        self, process: subprocess.Popen[bytes], deadline: float, deadline_s: float
+    ) -> None:
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise ProcessFailed(
+                    f"{self.name} ended with status {process.returncode} before it was ready; "
+                    f"its log ends:\n{self.log_tail()}"
+                )
+            try:
+                if ask(self.ready_url, timeout_s=1.0).status == 200:
+                    return
+            except (OSError, http.client.HTTPException):
+                pass
+            time.sleep(_POLL_S)
+        raise ProcessFailed(
+            f"{self.name} did not answer 200 at {self.ready_url} within {deadline_s:g} s; "
+            f"its log ends:\n{self.log_tail()}"
+        )
+
+    def stop(self, *, grace_s: float = 15.0) -> None:
+        """SIGTERM, then SIGKILL for one that outlives its grace. Does nothing to a stopped one."""
+        process = self._process
+        if process is None:
+            return
+        # A paused process would sit on SIGTERM for the whole of its grace.
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        try:
+            process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        else:
+            self._process = None
+
+    def kill(self) -> None:
+        """A crash: SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """Connections are still accepted by the kernel, and never answered: a hang."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            raise ProcessFailed(f"{self.name} is not running")
+        self._process.send_signal(number)
+
+    def log_tail(self, lines: int = _TAIL_LINES) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
