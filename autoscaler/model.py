@@ -201,7 +201,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class QueueTime:
-    """Above `raise_above` grow by steps; lower only after `sustained` seconds below `lower_below`."""
+    """Above `raise_above` grow by steps; lower after `sustained` seconds below `lower_below`."""
 
     __pydantic_config__ = WIRE
     raise_above: float

@@ -20,7 +20,9 @@ _DURATION_UNITS = {
     "d": 86400.0,
 }
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(us|µs|ms|s|m|h|d)")
-_QUANTITY = re.compile(r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
+_QUANTITY = re.compile(
+    r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?"
+)
 _QUANTITY_UNITS = {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}
 _QUANTITY_UNITS |= {"T": 1e12, "P": 1e15, "E": 1e18}
 _QUANTITY_UNITS |= {f"{unit}i": 1024.0**power for power, unit in enumerate("KMGTPE", start=1)}
@@ -74,7 +76,9 @@ def parse_share(text: str) -> float:
     if percent:
         return round(value / 100, 12)
     if value > 1:
-        raise UnitError(f"{text} as a ratio is {_trim(value * 100)} %: write {text}% if that is meant")
+        raise UnitError(
+            f"{text} as a ratio is {_trim(value * 100)} %: write {text}% if that is meant"
+        )
     return value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -26,34 +25,37 @@ class JournalLine(BaseModel):
     decision: Decision
 
 
-@cache
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    return TypeAdapter(kind)
+_adapters: dict[Any, TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Built once per type and only when asked for: it costs milliseconds."""
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 def to_json(value: Any) -> bytes:
     """One line of JSON, camelCase, without the newline."""
-    adapter: TypeAdapter[Any] = _adapter(type(value))
-    return adapter.dump_json(value, by_alias=True)
+    return _adapter(type(value)).dump_json(value, by_alias=True)
 
 
 def to_data(value: Any) -> Any:
     """Plain dicts and lists, camelCase: for YAML output."""
-    adapter: TypeAdapter[Any] = _adapter(type(value))
-    return adapter.dump_python(value, mode="json", by_alias=True)
+    return _adapter(type(value)).dump_python(value, mode="json", by_alias=True)
 
 
 def from_json(kind: type[T], text: str | bytes) -> T:
     """Parse and check; raises WireError naming each faulty field (at most five)."""
     try:
-        return _adapter(kind).validate_json(text)
+        value: T = _adapter(kind).validate_json(text)
     except ValidationError as error:
         raise WireError(_explain(kind, error)) from None
+    return value
 
 
 def json_schema(kind: type[Any]) -> dict[str, Any]:
-    adapter: TypeAdapter[Any] = _adapter(kind)
-    return adapter.json_schema(by_alias=True)
+    return _adapter(kind).json_schema(by_alias=True)
 
 
 def _explain(kind: type[Any], error: ValidationError) -> str:

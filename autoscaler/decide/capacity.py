@@ -62,17 +62,17 @@ def worth(capacity: Capacity, fleet: Fleet) -> Worth:
         parts = [(fleet.models.get(m, _absent(m)), rate) for m, rate in capacity.models.items()]
         words = ", ".join(f"{m} {format_number(r)}/s" for m, r in capacity.models.items())
         words += f" per replica ({capacity.source})"
-    missing = next(
-        (t.missing for load, _ in parts for t in (load.arrivals, load.pending) if t.missing),
-        fleet.silent,
-    )
+    totals = [total for load, _ in parts for total in (load.arrivals, load.pending)]
+    slow = [load.arrivals_slow.missing for load, _ in parts if load.arrivals_slow.missing]
     return Worth(
         fast=sum(load.arrivals.value / rate for load, rate in parts),
         slow=sum(load.arrivals_slow.value / rate for load, rate in parts),
         backlog=sum(load.pending.value / rate for load, rate in parts),
         raisable=any(load.arrivals.known for load, _ in parts),
-        missing=missing,
-        missing_slow=next((p.arrivals_slow.missing for p, _ in parts if p.arrivals_slow.missing), None),
+        missing=next((total.missing for total in totals if total.missing), fleet.silent),
+        missing_slow=next(
+            (p.arrivals_slow.missing for p, _ in parts if p.arrivals_slow.missing), None
+        ),
         words=words,
     )
 
@@ -88,25 +88,33 @@ def learn(policy: Policy, state: State, fleet: Fleet, overloaded: bool, now: flo
     Evidence counts only once the size has stood still for a slow window, or the rate per replica
     would be divided by a number of replicas that did not carry it.
     """
-    bracket, limit = state.bracket, policy.sla.queue_time
+    limit = policy.sla.queue_time
     settled = state.scaled_at is None or now - state.scaled_at >= fleet.windows.slow
-    if limit is None or not settled or fleet.arriving or not fleet.serving:
-        return bracket
     verdict, slow = queue_time(fleet.total), queue_time(fleet.total, slow=True)
+    if limit is None or not settled or fleet.arriving or not fleet.serving:
+        return state.bracket
     if not (isinstance(verdict, Sample) and isinstance(slow, Sample)):
-        return bracket
+        return state.bracket
     if overloaded or verdict.value > limit:
-        rate = fleet.total.completions.value / fleet.serving
-        if rate > 0 and (bracket.broken is None or rate < bracket.broken):
-            # What broke now cannot have been a safe rate: the model or its input has changed.
-            kept = bracket.kept if bracket.kept is not None and bracket.kept < rate else None
-            return Bracket(kept, bracket.kept_at if kept else None, rate, now)
+        return _broke(state.bracket, fleet.total.completions.value / fleet.serving, now)
+    if fleet.total.arrivals_slow.complete and slow.value <= limit:
+        return _kept(state.bracket, fleet.total.arrivals_slow.value / fleet.serving, now)
+    return state.bracket
+
+
+def _broke(bracket: Bracket, rate: float, now: float) -> Bracket:
+    """What broke now cannot have been a safe rate: the model or its input has changed."""
+    if rate <= 0 or (bracket.broken is not None and rate >= bracket.broken):
         return bracket
-    rate = fleet.total.arrivals_slow.value / fleet.serving
-    if not fleet.total.arrivals_slow.complete or slow.value > limit:
+    still_safe = bracket.kept is not None and bracket.kept < rate
+    if still_safe:
+        return replace(bracket, broken=rate, broken_at=now)
+    return Bracket(broken=rate, broken_at=now)
+
+
+def _kept(bracket: Bracket, rate: float, now: float) -> Bracket:
+    if bracket.kept is not None and rate <= bracket.kept:
         return bracket
-    if bracket.kept is None or rate > bracket.kept:
-        broken = bracket.broken is not None and bracket.broken > rate
-        bracket = replace(bracket, kept=rate, kept_at=now)
-        return bracket if broken else replace(bracket, broken=None, broken_at=None)
-    return bracket
+    if bracket.broken is not None and bracket.broken <= rate:  # it holds again: forget the breach
+        return Bracket(kept=rate, kept_at=now)
+    return replace(bracket, kept=rate, kept_at=now)

@@ -6,6 +6,7 @@ a lower bound: it may raise, it never lowers.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from autoscaler.units import format_duration
 # A pod that is not Ready after this long does not count as on its way. The slowest healthy cold
 # start on record is about 15 minutes (a GPU node on Autopilot); a measured one replaces this.
 LOST_AFTER = 900.0
+
+# DCGM's blank values (about 9.2e18) leak through exporters; no real signal comes near.
+IMPLAUSIBLE = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,24 @@ class Trust:
         self.now = now
         # Six scrapes (the fast window is four) or half a minute: DCGM collects every 30 s.
         self.limit = max(1.5 * windows.fast, 30.0)
-        self.oldest: float | None = None
+        self._earliest, self._latest = now - self.limit, now + self.limit
+        self._oldest_at = math.inf
+
+    @property
+    def oldest(self) -> float | None:
+        """Seconds since the oldest sample that was used; None before the first."""
+        return None if math.isinf(self._oldest_at) else self.now - self._oldest_at
+
+    def value(self, signal: Signal) -> float | None:
+        if (
+            isinstance(signal, Sample)
+            and self._earliest <= signal.at <= self._latest
+            and 0.0 <= signal.value < IMPLAUSIBLE
+        ):
+            if signal.at < self._oldest_at:
+                self._oldest_at = signal.at
+            return signal.value
+        return None
 
     def problem(self, signal: Signal) -> str | None:
         if isinstance(signal, Missing):
@@ -100,24 +121,20 @@ class Trust:
             return f"stale: {format_duration(age)} old, trusted up to {format_duration(self.limit)}"
         if age < -self.limit:
             return f"its time is {format_duration(-age)} in the future: check the clocks"
-        if not 0 <= signal.value < 1e15:
+        if not 0.0 <= signal.value < IMPLAUSIBLE:
             return f"implausible value {signal.value:g}"
-        self.oldest = age if self.oldest is None else max(self.oldest, age)
         return None
-
-    def value(self, signal: Signal) -> float | None:
-        return None if self.problem(signal) else getattr(signal, "value", None)
 
 
 def add_up(signals: Iterable[tuple[str, Signal]], trust: Trust) -> Total:
     total, known, missing = 0.0, 0, None
     for owner, signal in signals:
-        problem = trust.problem(signal)
-        if problem is None and isinstance(signal, Sample):
-            total += signal.value
+        value = trust.value(signal)
+        if value is not None:
+            total += value
             known += 1
         elif missing is None:
-            missing = f"{owner}: {problem}"
+            missing = f"{owner}: {trust.problem(signal)}"
     return Total(total, known, missing)
 
 

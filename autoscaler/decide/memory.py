@@ -41,9 +41,7 @@ def _not_in_the_future(state: State, now: float) -> State:
         return state
     return replace(
         state,
-        recommendations=tuple(
-            replace(r, at=min(r.at, now)) for r in state.recommendations
-        ),
+        recommendations=tuple(replace(r, at=min(r.at, now)) for r in state.recommendations),
         scale_ups=tuple(replace(e, at=min(e.at, now)) for e in state.scale_ups),
         scale_downs=tuple(replace(e, at=min(e.at, now)) for e in state.scale_downs),
         scaled_at=_earlier(state.scaled_at, now),
@@ -56,8 +54,9 @@ def _not_in_the_future(state: State, now: float) -> State:
 def _times(state: State) -> list[float]:
     single = [state.scaled_at, state.blind_since, state.calm_since]
     single.append(state.order.at if state.order else None)
-    lists = (*state.recommendations, *state.scale_ups, *state.scale_downs)
-    return [at for at in single if at is not None] + [entry.at for entry in lists]
+    times = [at for at in single if at is not None]
+    times += [entry.at for entry in state.recommendations]
+    return times + [entry.at for entry in (*state.scale_ups, *state.scale_downs)]
 
 
 def _earlier(at: float | None, now: float) -> float | None:

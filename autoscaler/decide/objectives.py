@@ -94,12 +94,13 @@ def _demand(objective: Demand, ctx: Context) -> Proposal | Abstained:
     missing = load.missing or load.missing_slow
     if missing and wanted < ctx.current:
         return Proposal("demand", None, f"may not lower on incomplete data: {missing}", "", numbers)
-    rate = ctx.fleet.total.arrivals.value
+    total = ctx.fleet.total
+    rate = total.arrivals.value if fast >= slow else total.arrivals_slow.value
     busiest = max(load.fast + load.backlog / objective.drain_within, load.slow)
     span = "" if fast >= slow else f" over the last {format_duration(ctx.fleet.windows.slow)}"
     reason = (
-        f"{format_number(rate)} requests/s are {busiest:.2f} replicas' worth{span} at {load.words}, "
-        f"and {format_share(headroom)} headroom make {wanted}"
+        f"{format_number(rate)} requests/s are {busiest:.2f} replicas' worth{span} at "
+        f"{load.words}, and {format_share(headroom)} headroom make {wanted}"
     )
     grows, shrinks = wanted * (1 - headroom), (wanted - 1) * (1 - headroom)
     flip = f"above {grows:.2f} replicas' worth of load it would be {wanted + 1}"

@@ -34,8 +34,7 @@ def find(policy: Policy, fleet: Fleet, trust: Trust) -> Overload | None:
     return (
         _turned_away(policy, fleet.total)
         or (_long_wait(tolerable, fleet) if tolerable is not None else None)
-        or _pinned(fleet, trust)
-        or _stalled(fleet, trust)
+        or _stuck_queue(fleet, trust)
     )
 
 
@@ -88,35 +87,41 @@ def _with_hot_models(fleet: Fleet) -> list[tuple[str, Load]]:
     return [("", fleet.total), *((f" for {name}", load) for name, load in fleet.models.items())]
 
 
-def _pinned(fleet: Fleet, trust: Trust) -> Overload | None:
-    for pod, signals in _each(fleet):
-        floor, peak = trust.value(signals.pending_floor), trust.value(signals.pending_peak)
-        if floor is None or peak is None or peak < LOWEST_CEILING or floor < NEAR_CEILING * peak:
-            continue
-        fast, slow = trust.value(signals.completions), trust.value(signals.completions_slow)
-        if fast is None or slow is None or abs(fast - slow) > FLAT * slow:
-            continue
-        return Overload(
-            f"{signals.model} in {pod.name} is saturated: pending stays between "
-            f"{format_number(floor)} and its highest, {format_number(peak)}, while throughput "
-            f"is flat at {format_number(fast)}/s; requests may be refused uncounted",
-            f"pending under {format_number(NEAR_CEILING * peak)} would not raise",
-        )
+def _stuck_queue(fleet: Fleet, trust: Trust) -> Overload | None:
+    for pod in fleet.pods:
+        for signals in pod.models:
+            floor = trust.value(signals.pending_floor)
+            if floor is not None and floor >= 2:
+                found = _stalled(fleet, trust, pod, signals, floor)
+                found = found or _pinned(trust, pod, signals, floor)
+                if found is not None:
+                    return found
     return None
 
 
-def _stalled(fleet: Fleet, trust: Trust) -> Overload | None:
+def _pinned(trust: Trust, pod: Pod, signals: ModelSignals, floor: float) -> Overload | None:
+    peak = trust.value(signals.pending_peak)
+    if peak is None or peak < LOWEST_CEILING or floor < NEAR_CEILING * peak:
+        return None
+    fast, slow = trust.value(signals.completions), trust.value(signals.completions_slow)
+    if fast is None or slow is None or abs(fast - slow) > FLAT * slow:
+        return None
+    return Overload(
+        f"{signals.model} in {pod.name} is saturated: pending stays between "
+        f"{format_number(floor)} and its highest, {format_number(peak)}, while throughput "
+        f"is flat at {format_number(fast)}/s; requests may be refused uncounted",
+        f"pending under {format_number(NEAR_CEILING * peak)} would not raise",
+    )
+
+
+def _stalled(
+    fleet: Fleet, trust: Trust, pod: Pod, signals: ModelSignals, floor: float
+) -> Overload | None:
     """A stalled server looks idle in every counter: nothing completes and several wait."""
-    for pod, signals in _each(fleet):
-        floor, fast = trust.value(signals.pending_floor), trust.value(signals.completions)
-        if floor is not None and floor >= 2 and fast == 0:
-            return Overload(
-                f"{signals.model} in {pod.name} is stalled: {format_number(floor)} or more "
-                f"pending and nothing completed in {format_duration(fleet.windows.fast)}",
-                "one completed request would end this",
-            )
-    return None
-
-
-def _each(fleet: Fleet) -> list[tuple[Pod, ModelSignals]]:
-    return [(pod, signals) for pod in fleet.pods for signals in pod.models]
+    if trust.value(signals.completions) != 0:
+        return None
+    return Overload(
+        f"{signals.model} in {pod.name} is stalled: {format_number(floor)} or more "
+        f"pending and nothing completed in {format_duration(fleet.windows.fast)}",
+        "one completed request would end this",
+    )

@@ -54,13 +54,21 @@ def rate_limited(ctx: Context, wanted: int) -> Step | None:
     """Rate policies and bounds in one, as the HPA applies them; the reason is the HPA's own."""
     state, bounds = ctx.state, ctx.policy.replicas
     got = behavior.limit(
-        ctx.policy.behavior, state.scale_ups, state.scale_downs, ctx.current, wanted, bounds, ctx.now
+        ctx.policy.behavior,
+        state.scale_ups,
+        state.scale_downs,
+        ctx.current,
+        wanted,
+        bounds,
+        ctx.now,
     )
     if got.replicas == wanted:
         return None
     if got.reason in {"TooManyReplicas", "TooFewReplicas"}:
         name, bound = ("maximum", bounds.max) if wanted > bounds.max else ("minimum", bounds.min)
-        return Step("limits", wanted, got.replicas, f"{bound} is the {name}", f"a {name} of {wanted}")
+        return Step(
+            "limits", wanted, got.replicas, f"{bound} is the {name}", f"a {name} of {wanted}"
+        )
     side = "scaleUp" if wanted > ctx.current else "scaleDown"
     reason = f"{side} policies allow {got.replicas} now ({got.reason})"
     return Step("ratePolicies", wanted, got.replicas, reason, "each period allows more")
@@ -71,7 +79,9 @@ def cooldown(ctx: Context, wanted: int) -> Step | None:
     if wanted == ctx.current or ctx.state.scaled_at is None:
         return None
     rules = ctx.policy.cooldown
-    direction, least = ("up", rules.scale_up) if wanted > ctx.current else ("down", rules.scale_down)
+    direction, least = (
+        ("up", rules.scale_up) if wanted > ctx.current else ("down", rules.scale_down)
+    )
     lasted = ctx.now - ctx.state.scaled_at
     if lasted >= least:
         return None

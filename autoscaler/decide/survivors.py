@@ -26,9 +26,7 @@ def check(ctx: Context, replicas: int) -> Step | None:
     needed = max(load.replicas(headroom, drain), load.replicas_slow(headroom), 1)
     after = min(max(replicas, needed), ctx.current)
     heaviest = max(load.fast, load.slow)
-    reason = (
-        f"{after} carry {heaviest:.2f} replicas' worth of load with {format_share(headroom)} to spare"
-    )
+    reason = f"{after} carry {heaviest:.2f} replicas' worth of load with {format_share(headroom)} to spare"
     flip = f"at {(after - 1) * (1 - headroom):.2f} replicas' worth or less, {after - 1} would do"
     return Step("survivors", replicas, after, reason, flip if after > 1 else "")
 
@@ -48,7 +46,9 @@ def _by_evidence(ctx: Context, replicas: int) -> Step:
         seen = round_up(arrivals / kept)
         if seen < ctx.current:
             after = min(max(replicas, seen, 1), ctx.current)
-            reason = f"a replica was seen to keep the SLA at {format_number(kept)}/s: {after} can stay"
+            reason = (
+                f"a replica was seen to keep the SLA at {format_number(kept)}/s: {after} can stay"
+            )
             return Step("survivors", replicas, after, reason, "a lower load would let more go")
     if _idle(ctx):
         after = max(replicas, ctx.current - 1)
