@@ -70,9 +70,7 @@ def worth(capacity: Capacity, fleet: Fleet) -> Worth:
         backlog=sum(load.pending.value / rate for load, rate in parts),
         raisable=any(load.arrivals.known for load, _ in parts),
         missing=next((total.missing for total in totals if total.missing), fleet.silent),
-        missing_slow=next(
-            (p.arrivals_slow.missing for p, _ in parts if p.arrivals_slow.missing), None
-        ),
+        missing_slow=next(iter(slow), None),
         words=words,
     )
 

@@ -67,8 +67,8 @@ def gather(observation: Observation, trust: Trust) -> Fleet:
     serving = [pod for pod in pods if pod.ready]
     by_model: dict[str, list[tuple[Pod, ModelSignals]]] = defaultdict(list)
     silent = None
-    for pod in serving:
-        if not pod.models:
+    for pod in pods:
+        if pod.ready and not pod.models:
             silent = silent or f"{pod.name}: no signals"
         for signals in pod.models:
             by_model[signals.model].append((pod, signals))
@@ -126,21 +126,24 @@ class Trust:
         return None
 
 
-def add_up(signals: Iterable[tuple[str, Signal]], trust: Trust) -> Total:
+def add_up(signals: Iterable[tuple[Pod, Signal]], trust: Trust) -> Total:
+    """What a NotReady pod still tells is load (overload fails probes, too); its silence is not
+    missing: a pod that is starting has nothing to tell.
+    """
     total, known, missing = 0.0, 0, None
-    for owner, signal in signals:
+    for pod, signal in signals:
         value = trust.value(signal)
         if value is not None:
             total += value
             known += 1
-        elif missing is None:
-            missing = f"{owner}: {trust.problem(signal)}"
+        elif missing is None and pod.ready:
+            missing = f"{pod.name}: {trust.problem(signal)}"
     return Total(total, known, missing)
 
 
 def _load(entries: Sequence[tuple[Pod, ModelSignals]], trust: Trust) -> Load:
     def total(pick: Callable[[ModelSignals], Signal]) -> Total:
-        return add_up(((pod.name, pick(signals)) for pod, signals in entries), trust)
+        return add_up(((pod, pick(signals)) for pod, signals in entries), trust)
 
     return Load(
         arrivals=total(lambda s: s.arrivals),

@@ -65,10 +65,7 @@ def rate_limited(ctx: Context, wanted: int) -> Step | None:
     if got.replicas == wanted:
         return None
     if got.reason in {"TooManyReplicas", "TooFewReplicas"}:
-        name, bound = ("maximum", bounds.max) if wanted > bounds.max else ("minimum", bounds.min)
-        return Step(
-            "limits", wanted, got.replicas, f"{bound} is the {name}", f"a {name} of {wanted}"
-        )
+        return limits(ctx.policy, wanted)
     side = "scaleUp" if wanted > ctx.current else "scaleDown"
     reason = f"{side} policies allow {got.replicas} now ({got.reason})"
     return Step("ratePolicies", wanted, got.replicas, reason, "each period allows more")

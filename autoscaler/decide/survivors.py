@@ -26,7 +26,8 @@ def check(ctx: Context, replicas: int) -> Step | None:
     needed = max(load.replicas(headroom, drain), load.replicas_slow(headroom), 1)
     after = min(max(replicas, needed), ctx.current)
     heaviest = max(load.fast, load.slow)
-    reason = f"{after} carry {heaviest:.2f} replicas' worth of load with {format_share(headroom)} to spare"
+    spare = format_share(headroom)
+    reason = f"{after} carry {heaviest:.2f} replicas' worth of load with {spare} to spare"
     flip = f"at {(after - 1) * (1 - headroom):.2f} replicas' worth or less, {after - 1} would do"
     return Step("survivors", replicas, after, reason, flip if after > 1 else "")
 

@@ -348,3 +348,19 @@ def test_pod_without_any_model_is_silent_not_idle() -> None:
 def test_signals_left_out_are_missing() -> None:
     assert isinstance(ModelSignals("m").arrivals, Missing)
     assert WINDOWS.slow > WINDOWS.fast
+
+
+def test_overload_that_fails_readiness_probes_is_still_load() -> None:
+    # Both pods are drowning, one so much that its probe fails: its backlog counts all the same.
+    story = Story(current=2)
+    seen = story.observation(90, 90, pending=50)
+    drowning = replace(seen.pods[1], ready=False, created_at=story.now - 3600)
+    decision = story.sees(observed=replace(seen, pods=(seen.pods[0], drowning)))
+    assert decision.figures["requestsPerSecond"] == 180
+    assert (decision.desired or 0) >= 3
+
+
+def test_aibrix_617_one_unready_pod_does_not_stall_the_loop() -> None:
+    story = Story(current=3)
+    decision = story.sees(150, 150, starting=1)
+    assert decision.desired == 4

@@ -1,0 +1,50 @@
+# Each target sets up what it needs by itself, in .venv and in the test bed's cache
+# (~/.cache/triton-autoscaler, or $TRITON_AUTOSCALER_CACHE). No root, nothing global.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+READY := .venv/.ready
+BIN := .venv/bin
+
+.PHONY: help demo test test-quick testbed lint format schemas bench clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml uv.lock
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) found: install Python 3.11 or newer, or make PYTHON=/path/to/python" >&2; exit 3; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: make PYTHON=/path/to/python3.11" >&2; exit 3; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip -q
+	@echo "setting up .venv …" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv sync --quiet --locked --inexact
+	@touch $@
+
+demo: $(READY)  ## watch a simulated fleet kept inside its SLA; leaves out/demo.html
+	@$(BIN)/triton-autoscaler demo --out out/demo.html
+
+testbed: $(READY)  ## build Prometheus and install Triton for the tests (once, about 6 minutes)
+	@$(BIN)/python -m tests.testbed build
+
+test: $(READY)  ## everything, against the real parts
+	@$(BIN)/pytest
+
+test-quick: $(READY)  ## what needs no real parts: under a minute
+	@$(BIN)/pytest -m "not real" -q
+
+lint: $(READY)  ## ruff, mypy --strict, the layers, the examples
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make format" >&2; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/triton-autoscaler validate policies/examples
+
+format: $(READY)
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench: $(READY)  ## the figures, one JSON object a line
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv out .mypy_cache .ruff_cache .pytest_cache .hypothesis
