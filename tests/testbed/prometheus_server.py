@@ -37,12 +37,14 @@ class PrometheusServer:
         storage: Path | None = None,
         scrape_configs: Sequence[Mapping[str, Any]] | None = None,
         scrape_interval: str = "1s",
+        discovery_interval: str = "1s",
         extra_args: Sequence[str] = (),
     ) -> None:
         self._binaries = binaries
         self._storage = storage
         self._scrape_configs = list(scrape_configs or [])
         self._scrape_interval = scrape_interval
+        self._discovery_interval = discovery_interval
         self._extra_args = tuple(extra_args)
         self._leaving = ExitStack()
         self.address = free_address(_PORT)
@@ -114,6 +116,8 @@ class PrometheusServer:
             "--storage.tsdb.retention.time=100y",
             f"--web.listen-address={self.address}:{_PORT}",
             "--web.enable-lifecycle",
+            # A hidden flag of both versions; at its default of 5 s every story would wait for it.
+            f"--scrape.discovery-reload-interval={self._discovery_interval}",
             *self._extra_args,
         ]
         return Process(

@@ -1,6 +1,5 @@
 """The test bed itself: each real part does what the stories built on it take for granted."""
 
-import os
 import re
 import time
 from collections.abc import Callable
@@ -24,16 +23,7 @@ from tests.testbed.triton_server import (
 
 pytestmark = pytest.mark.real
 
-_ROOT = Path(__file__).parents[2]
-_REFERENCE = Path(os.environ.get("REFERENCE_DATA", _ROOT.parent / "shared" / "data"))
 _LOAD_BEGAN = 1795248926.1
-
-
-def _recording(name: str) -> Path:
-    found = _REFERENCE / "recordings" / name / "scrapes.om.gz"
-    if not found.is_file():
-        pytest.skip(f"{found} is not there (REFERENCE_DATA names the folder)")
-    return found
 
 
 def _counter(metrics: str, name: str, model: str) -> float:
@@ -50,18 +40,22 @@ def _eventually(check: Callable[[], bool], within_s: float = 15.0) -> None:
 
 
 def test_a_recording_answers_queries(
-    prometheus_versions: PrometheusBinaries, tmp_path: Path
+    prometheus_versions: PrometheusBinaries, recordings: Path, tmp_path: Path
 ) -> None:
-    backfill(prometheus_versions.promtool, _recording("h200-bert-large-4gpu"), tmp_path)
+    backfill(
+        prometheus_versions.promtool,
+        recordings / "h200-bert-large-4gpu" / "scrapes.om.gz",
+        tmp_path,
+    )
     with PrometheusServer(prometheus_versions, storage=tmp_path) as prometheus:
         found = prometheus.query("nv_inference_request_success", at=_LOAD_BEGAN + 200)
     assert sorted(sample.labels["pod"] for sample in found) == [f"triton-{n}" for n in range(4)]
 
 
 def test_refused_requests_leave_no_trace_in_the_recording_of_two_models(
-    prometheus_binaries: PrometheusBinaries, tmp_path: Path
+    prometheus_binaries: PrometheusBinaries, recordings: Path, tmp_path: Path
 ) -> None:
-    backfill(prometheus_binaries.promtool, _recording("h200-mix-1gpu"), tmp_path)
+    backfill(prometheus_binaries.promtool, recordings / "h200-mix-1gpu" / "scrapes.om.gz", tmp_path)
     with PrometheusServer(prometheus_binaries, storage=tmp_path) as prometheus:
         end = 1795256619.0 + 330
         models = prometheus.query("sum by (model) (nv_inference_request_success) > 0", at=end)
