@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass, replace
 
 from autoscaler.decide.fleet import Fleet, Load, Total, queue_time
-from autoscaler.model import Bracket, Capacity, Policy, Sample, State
+from autoscaler.model import Bracket, Capacity, Demand, Policy, Sample, State
 from autoscaler.units import format_number
 
 
@@ -73,6 +73,16 @@ def worth(capacity: Capacity, fleet: Fleet) -> Worth:
         missing_slow=next(iter(slow), None),
         words=words,
     )
+
+
+def sized(policy: Policy, state: State, fleet: Fleet) -> int | None:
+    """Replicas that the measured load calls for, whichever objectives the policy has."""
+    capacity = effective(policy, state)
+    load = worth(capacity, fleet) if capacity is not None else None
+    if load is None or not load.raisable:
+        return None
+    drain = next((o.drain_within for o in policy.objectives if isinstance(o, Demand)), 60.0)
+    return load.replicas(policy.headroom, drain)
 
 
 def _absent(model: str) -> Load:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autoscaler.decide import overload
-from autoscaler.decide.objectives import Context, step_up
+from autoscaler.decide.objectives import Context, grow
 from autoscaler.decide.schedule import open_since
 from autoscaler.model import Schedule, Step
 from autoscaler.units import format_duration
@@ -26,15 +26,12 @@ def scheduled(ctx: Context, replicas: int) -> Step | None:
 
 
 def burst(ctx: Context, replicas: int, found: overload.Overload | None) -> Step | None:
-    """Grow by steps while overloaded: the true arrivals are unknown, so nothing sizes from them.
-
-    Replicas on their way answer the overload already; nobody orders twice for one shortage.
-    """
+    """Grow while overloaded; replicas on their way answer it already, nobody orders twice."""
     if found is None:
         return None
     if ctx.fleet.arriving:
         floor = max(replicas, ctx.current)
         words = f"{found.reason}; {ctx.fleet.arriving} on the way already"
         return Step("overload", replicas, floor, words, found.flip)
-    floor = max(replicas, step_up(ctx.current))
+    floor = max(replicas, grow(ctx, found.load_is_known))
     return Step("overload", replicas, floor, found.reason, found.flip)

@@ -42,6 +42,8 @@ class Context:
     trust: Trust
     now: float
     current: int
+    # what the measured load calls for; None where no capacity is known or nothing is measured
+    sized: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,15 @@ def propose(objective: Objective, ctx: Context) -> Proposal | Abstained | None:
             return None
 
 
-def step_up(current: int) -> int:
-    """Growth where the true need is unknown: half as many again. 1 → 2 → 3 → 5 → 8."""
-    return current + math.ceil(current / 2)
+def grow(ctx: Context, load_is_known: bool = True) -> int:
+    """More than now: what the load calls for where that is known and more, else half as many again.
+
+    Steps go 1 → 2 → 3 → 5 → 8. Where requests are refused uncounted the measured load is only
+    what got through, and sizing from it would answer with the size that is already too small.
+    """
+    if load_is_known and ctx.sized is not None and ctx.sized > ctx.current:
+        return ctx.sized
+    return ctx.current + math.ceil(ctx.current / 2)
 
 
 def _demand(objective: Demand, ctx: Context) -> Proposal | Abstained:
@@ -124,7 +132,7 @@ def _queue_time(objective: QueueTime, ctx: Context) -> Proposal:
         if ctx.fleet.arriving:
             reason = f"{said}, above {limit}, and {_on_their_way(ctx.fleet.arriving)}"
             return Proposal("queueTime", ctx.current, reason, flip, numbers)
-        return Proposal("queueTime", step_up(ctx.current), f"{said}, above {limit}", flip, numbers)
+        return Proposal("queueTime", grow(ctx), f"{said}, above {limit}", flip, numbers)
     calm = _calm(objective, ctx, max(worst, getattr(slow, "value", math.inf)))
     if calm is not None:
         flip = f"above {format_duration(objective.raise_above)} it would raise"

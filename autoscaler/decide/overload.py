@@ -24,6 +24,9 @@ FLAT = 0.1
 class Overload:
     reason: str
     flip: str
+    # False where requests may be refused or stuck uncounted: arrivals are then at least what
+    # is measured, and no size can be read from them
+    load_is_known: bool = False
 
 
 def find(policy: Policy, fleet: Fleet, trust: Trust) -> Overload | None:
@@ -76,6 +79,7 @@ def _long_wait(tolerable: float, fleet: Fleet) -> Overload | None:
                 f"completed make a wait of {format_duration(wait)}, "
                 f"{format_duration(tolerable)} is tolerable",
                 f"under {format_number(tolerable * rate)} pending this would not raise",
+                load_is_known=True,
             )
     return None
 

@@ -364,3 +364,15 @@ def test_aibrix_617_one_unready_pod_does_not_stall_the_loop() -> None:
     story = Story(current=3)
     decision = story.sees(150, 150, starting=1)
     assert decision.desired == 4
+
+
+def test_a_late_queue_gets_what_the_load_calls_for_not_a_blind_step() -> None:
+    # 3 replicas carry 300/s of 100/s each: 4 are needed, and a step of half would make 5
+    story = Story(current=3)
+    assert story.sees(100, 100, 100, queue_time=0.08).desired == 4
+
+
+def test_where_the_capacity_figure_is_too_good_the_queue_still_raises() -> None:
+    story = Story(current=3)
+    decision = story.sees(50, 50, 50, queue_time=0.08)
+    assert (decision.desired, decision.binding) == (5, "queueTime")
