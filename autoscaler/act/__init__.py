@@ -1,1 +1,1 @@
-"""What a decision means in the outside world: actions as data, and the executors that carry them out."""
+"""From decisions to the outside world: actions as data, and executors that carry them out."""

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from autoscaler.model import Action, Decision, Observation, Policy, Replicas
+
+NOT_YET = {
+    "recommend": "this version does not serve them to an HPA",
+    "scale": "this version does not write replicas",
+}
 
 
 def plan(policy: Policy, decision: Decision, observation: Observation) -> tuple[Action, ...]:
@@ -30,16 +37,15 @@ def plan(policy: Policy, decision: Decision, observation: Observation) -> tuple[
     return (scale,)
 
 
-def withheld(policy: Policy) -> str | None:
-    """What will not happen in this version although the policy's mode asks for it, or None."""
-    if policy.mode == "recommend":
-        return (
-            f"policy {policy.key} is in mode recommend: its decision is shown, journaled and "
-            "exported as gauges, but not served to an HPA by this version"
-        )
-    if policy.mode == "scale":
-        return (
-            f"policy {policy.key} is in mode scale: its decision is shown, journaled and exported "
-            f"as gauges, but {policy.target.kind} {policy.target.name} is not written by this version"
-        )
-    return None
+def withheld(policies: Sequence[Policy]) -> tuple[str, ...]:
+    """What will not happen in this version although a policy's mode asks for it, in sentences."""
+    said = []
+    for mode, missing in NOT_YET.items():
+        keys = [policy.key for policy in policies if policy.mode == mode]
+        if keys:
+            names = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+            said.append(
+                f"mode {mode} ({names}): decisions are shown, journaled and exported as metrics, "
+                f"but {missing}"
+            )
+    return tuple(said)

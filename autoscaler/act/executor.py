@@ -1,7 +1,7 @@
 """Executors carry actions out. Live, dry run and tests differ in nothing but this.
 
 A live one (PUT on the scale subresource, node pools) has the same two members and raises
-`ActionFailed` with the place, the reason and the remedy; nothing else in the daemon changes.
+`ActionError` with the place, the reason and the remedy; nothing else in the daemon changes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 from autoscaler.model import Action, Target
 
 
-class ActionFailed(Exception):
+class ActionError(Exception):
     """A write that was refused or did not come through; the text says where, why and what helps."""
 
 

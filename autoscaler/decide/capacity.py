@@ -75,14 +75,9 @@ def worth(capacity: Capacity, fleet: Fleet) -> Worth:
     )
 
 
-def sized(policy: Policy, state: State, fleet: Fleet) -> int | None:
-    """Replicas that the measured load calls for, whichever objectives the policy has."""
-    capacity = effective(policy, state)
-    load = worth(capacity, fleet) if capacity is not None else None
-    if load is None or not load.raisable:
-        return None
-    drain = next((o.drain_within for o in policy.objectives if isinstance(o, Demand)), 60.0)
-    return load.replicas(policy.headroom, drain)
+def drain_within(policy: Policy) -> float:
+    """Seconds in which a backlog is to be worked off, whether `demand` is an objective or not."""
+    return next((o.drain_within for o in policy.objectives if isinstance(o, Demand)), 60.0)
 
 
 def _absent(model: str) -> Load:

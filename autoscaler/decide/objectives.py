@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from autoscaler.decide import hpa
-from autoscaler.decide.capacity import effective, worth
+from autoscaler.decide.capacity import Worth, drain_within
 from autoscaler.decide.fleet import Fleet, Trust, queue_time
 from autoscaler.model import (
     Demand,
@@ -42,8 +42,7 @@ class Context:
     trust: Trust
     now: float
     current: int
-    # what the measured load calls for; None where no capacity is known or nothing is measured
-    sized: int | None = None
+    load: Worth | None = None  # None where no capacity is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +76,18 @@ def grow(ctx: Context, load_is_known: bool = True) -> int:
     Steps go 1 → 2 → 3 → 5 → 8. Where requests are refused uncounted the measured load is only
     what got through, and sizing from it would answer with the size that is already too small.
     """
-    if load_is_known and ctx.sized is not None and ctx.sized > ctx.current:
-        return ctx.sized
+    if load_is_known and ctx.load is not None and ctx.load.raisable:
+        sized = ctx.load.replicas(ctx.policy.headroom, drain_within(ctx.policy))
+        if sized > ctx.current:
+            return sized
     return ctx.current + math.ceil(ctx.current / 2)
 
 
 def _demand(objective: Demand, ctx: Context) -> Proposal | Abstained:
-    capacity = effective(ctx.policy, ctx.state)
-    if capacity is None:
+    load, headroom = ctx.load, ctx.policy.headroom
+    if load is None:
         reason = "no capacity given, and none learned yet (needs one rate that broke the SLA)"
         return Abstained("demand", reason)
-    load = worth(capacity, ctx.fleet)
-    headroom = ctx.policy.headroom
     if not load.raisable:
         return Proposal("demand", None, load.missing or "no pod is serving")
     fast, slow = load.replicas(headroom, objective.drain_within), load.replicas_slow(headroom)
@@ -137,8 +136,7 @@ def _queue_time(objective: QueueTime, ctx: Context) -> Proposal:
     if calm is not None:
         flip = f"above {format_duration(objective.raise_above)} it would raise"
         return Proposal("queueTime", ctx.current, f"{said}, and {calm}", flip, numbers)
-    known = effective(ctx.policy, ctx.state) is not None
-    wanted = ctx.policy.replicas.min if known else max(ctx.current - 1, 1)
+    wanted = ctx.policy.replicas.min if ctx.load else max(ctx.current - 1, 1)
     reason = f"{said}, below {format_duration(objective.lower_below)}: fewer would do"
     flip = f"above {format_duration(objective.lower_below)} it would not lower"
     return Proposal("queueTime", wanted, reason, flip, numbers)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autoscaler.decide import behavior, explain, floors, overload, pacing, survivors
-from autoscaler.decide.capacity import learn, sized
+from autoscaler.decide.capacity import effective, learn, worth
 from autoscaler.decide.combine import combine, give_up_waiting
 from autoscaler.decide.fleet import Fleet, Trust, gather
 from autoscaler.decide.memory import settle
@@ -69,8 +69,9 @@ def decide(
     trust = Trust(observation.windows, now)
     fleet = gather(observation, trust)
     state = replace(state, calm_since=_calm_since(policy, state, fleet, now))
-    size = sized(policy, state, fleet)
-    ctx = Context(policy, observation, state, fleet, trust, now, current, size)
+    capacity = effective(policy, state)
+    load = worth(capacity, fleet) if capacity is not None else None
+    ctx = Context(policy, observation, state, fleet, trust, now, current, load)
     return _run(ctx)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from autoscaler.decide.capacity import effective, round_up, worth
+from autoscaler.decide.capacity import drain_within, round_up
 from autoscaler.decide.objectives import Context
-from autoscaler.model import Demand, Step
+from autoscaler.model import Step
 from autoscaler.units import format_number, format_share
 
 
@@ -13,16 +13,14 @@ def check(ctx: Context, replicas: int) -> Step | None:
     sla = ctx.policy.sla
     if replicas >= ctx.current or (sla.queue_time is None and not sla.latency):
         return None
-    capacity = effective(ctx.policy, ctx.state)
-    if capacity is None:
+    load = ctx.load
+    if load is None:
         return _by_evidence(ctx, replicas)
-    load = worth(capacity, ctx.fleet)
     missing = load.missing or load.missing_slow
     if missing or not load.raisable:
         reason = f"what those who stay must carry is not known: {missing or 'no pod is serving'}"
         return Step("survivors", replicas, ctx.current, reason)
-    drain = next((o.drain_within for o in ctx.policy.objectives if isinstance(o, Demand)), 60.0)
-    headroom = ctx.policy.headroom
+    drain, headroom = drain_within(ctx.policy), ctx.policy.headroom
     needed = max(load.replicas(headroom, drain), load.replicas_slow(headroom), 1)
     after = min(max(replicas, needed), ctx.current)
     heaviest = max(load.fast, load.slow)

@@ -1,1 +1,1 @@
-"""The daemon: one tick as a table of contents, its state, its journal, and how it is put together."""
+"""The daemon: its tick, its state, its journal, and how it is put together."""

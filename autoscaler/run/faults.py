@@ -15,7 +15,7 @@ Cause = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that went wrong: `cause` is the stage, `where` what it concerns, `text` the words."""
+    """One thing that went wrong: `cause` is the stage, `where` what it concerns."""
 
     cause: Cause
     text: str
@@ -38,7 +38,7 @@ class FaultLog:
 
     def __init__(self, log: Any) -> None:
         self._log = log
-        self._since: dict[tuple[str, str], float] = {}
+        self._since: dict[tuple[Cause, str], float] = {}
 
     def update(self, faults: Iterable[Fault], now: float) -> None:
         present = {(fault.cause, fault.where): fault for fault in faults}
@@ -46,9 +46,8 @@ class FaultLog:
             if key not in self._since:
                 self._since[key] = now
                 self._log.warning(fault.text, cause=fault.cause, **_place(fault.where))
-        for key in [key for key in self._since if key not in present]:
-            cause, where = key
-            lasted = format_duration(max(0.0, now - self._since.pop(key)))
+        for cause, where in [key for key in self._since if key not in present]:
+            lasted = format_duration(max(0.0, now - self._since.pop((cause, where))))
             self._log.info("recovered", cause=cause, after=lasted, **_place(where))
 
 

@@ -11,16 +11,17 @@ BINDING = "daemon"
 def hold(policy: Policy, observation: Observation, now: float, reason: str) -> Decision:
     """Stay at the current replicas, and say why nobody was asked."""
     replicas = observation.replicas
-    known = not isinstance(replicas, Missing)
-    current = replicas.desired if known else None
-    held = f"held at {current}" if known else "nothing decided"
+    current, ready = (
+        (None, None) if isinstance(replicas, Missing) else (replicas.desired, replicas.ready)
+    )
+    held = "nothing decided" if current is None else f"held at {current}"
     return Decision(
         policy=policy.key,
         target=policy.target,
         at=now,
         mode=policy.mode,
         current=current,
-        ready=replicas.ready if known else None,
+        ready=ready,
         desired=current,
         binding=BINDING,
         hold=reason,

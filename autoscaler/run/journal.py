@@ -19,7 +19,7 @@ KEPT_LINES = 4000
 KEPT_BYTES = 16 * 2**20
 
 
-class JournalFault(Exception):
+class JournalError(Exception):
     """Lines wait in memory; the text names the file, the reason and how many."""
 
 
@@ -32,7 +32,7 @@ class Journal(Protocol):
         """`state` is the one decided with. Never raises for what a disk does."""
 
     def flush(self) -> None:
-        """Raises JournalFault while lines wait in memory."""
+        """Raises JournalError while lines wait in memory."""
 
     def reopen(self) -> None: ...
 
@@ -73,9 +73,7 @@ class FileJournal:
     def write(
         self, policy: Policy, observation: Observation, state: State, decision: Decision
     ) -> None:
-        record = JournalLine(
-            policy=policy, observation=observation, state=state, decision=decision
-        )
+        record = JournalLine(policy=policy, observation=observation, state=state, decision=decision)
         line = to_json(record) + b"\n"
         self._waiting.append(line)
         self._waiting_bytes += len(line)
@@ -88,7 +86,7 @@ class FileJournal:
         self._drain()
         if self._waiting:
             lost = f", {self.lost} lost" if self.lost else ""
-            raise JournalFault(
+            raise JournalError(
                 f"journal {self.path} cannot be written: {self._reason}; "
                 f"{len(self._waiting)} lines wait in memory{lost}: make room, or give another "
                 "--journal"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -53,16 +54,14 @@ class Memory:
                 for key, entry in self._kept.items()
             }
 
-    def save(self, now: float) -> None:
+    async def save(self, now: float) -> None:
         """Write when something changed; raises StateError when that did not work."""
         self._kept = {
-            key: entry
-            for key, entry in self._kept.items()
-            if now - entry.at < FORGOTTEN_AFTER
+            key: entry for key, entry in self._kept.items() if now - entry.at < FORGOTTEN_AFTER
         }
         states = {key: entry.state for key, entry in self._kept.items()}
         if states == self._saved:
             return
-        self._states.save(self._kept)
+        # fsync may take as long as the disk likes; the page and /livez answer meanwhile.
+        await asyncio.to_thread(self._states.save, self._kept)
         self._saved = states
-

@@ -75,6 +75,7 @@ class Reloader:
         try:
             seen = self._fingerprint()
         except OSError as error:
+            self._seen = ""  # whatever is there when it can be read again is news
             return self._keep("unreadable", (f"{error.filename}: {error.strerror}",))
         if seen == self._seen and not force:
             return self.status

@@ -17,7 +17,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
+
+from autoscaler.sim.draws import poisson
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,10 @@ class ServerProfile:
     per_request: float = 0.48e-3
     gpu_base: float = 1.1e-3
     jitter: float = 0.05  # relative standard deviation of one execution's time
-    # Ten times in 100 s an execution takes 50 ms longer: the recorded p99 of single quiet steps is
+    # Ten times in 100 s an execution takes 30 ms longer: the recorded p99 of single quiet steps is
     # 32 to 54 ms, and without it a server at 95 % would read far calmer than the real one.
     hiccups_per_second: float = 0.1
-    hiccup: float = 50e-3
+    hiccup: float = 30e-3
     batch_delay: float = 1e-3  # max_queue_delay_microseconds: an idle server waits this long
     # A batch is handed to the instance before the one ahead of it ends, so who comes in the last
     # 3.3 ms waits one execution longer: queue time is t/2 + 3.3 ms = 7 ms with room to spare,
@@ -249,23 +252,7 @@ _POWER = ((0.0, 110.0), (0.32, 222.0), (0.54, 387.0), (0.74, 565.0), (0.85, 682.
 
 def power_draw(utilization: float) -> float:
     """Watts at a GPU utilisation, linear between the recorded points."""
-    for (low, below), (high, above) in zip(_POWER, _POWER[1:], strict=False):
+    for (low, below), (high, above) in pairwise(_POWER):
         if utilization <= high:
             return below + (above - below) * (utilization - low) / (high - low)
     return _POWER[-1][1]
-
-
-def poisson(random: Random, mean: float) -> int:
-    """One Poisson draw: by inversion below 30, by the normal approximation above."""
-    if mean <= 0:
-        return 0
-    if mean >= 30:
-        return max(0, round(random.gauss(mean, math.sqrt(mean))))
-    uniform = random.random()
-    term = total = math.exp(-mean)
-    count = 0
-    while uniform > total and count < 200:
-        count += 1
-        term *= mean / count
-        total += term
-    return count

@@ -13,7 +13,8 @@ import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
+
+from autoscaler.sim.draws import seeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Workload:
         self._times = [at for at, _ in shape]
         self._rates = [rate for _, rate in shape]
         self._bursts = tuple(bursts)
-        self._random = Random(f"workload {seed}")
+        self._random = seeded(f"workload {seed}")
         self._scatter = scatter
         self._keep = math.exp(-self._STEP / memory)
         self._swing = [self._random.gauss(0, 1)]
@@ -114,9 +115,7 @@ def statistics(counts: Sequence[int]) -> Statistics:
     mean = sum(minutes) / len(minutes)
     variance = sum((count - mean) ** 2 for count in minutes) / len(minutes)
     residual = _detrended_variance(minutes, 30)
-    rise = max(
-        later - now for at, now in enumerate(minutes) for later in minutes[at : at + 6]
-    )
+    rise = max(later - now for at, now in enumerate(minutes) for later in minutes[at : at + 6])
     return Statistics(
         mean=mean / 60,
         peak_over_mean=max(minutes) / mean,
@@ -142,8 +141,7 @@ def _detrended_variance(values: Sequence[float], width: int) -> float:
 
 def demo_workload(seed: int, unit: float = 1600.0) -> Workload:
     """15 minutes: quiet, a rising load, a burst, a peak, a decline. `unit` is a replica's worth."""
-    shape = [(0, 0.7), (90, 0.75), (330, 3.0), (420, 3.2), (640, 3.4), (800, 1.0), (900, 0.8)]
-    burst = Burst(at=430, height=0.65, rise=8, stay=55, fade=30)
-    return Workload(
-        [(at, load * unit) for at, load in shape], [burst], seed=seed, scatter=0.07, memory=40
-    )
+    shape = [(0, 0.9), (90, 1.0), (300, 2.9), (420, 3.1), (650, 3.3), (790, 1.2), (900, 1.0)]
+    burst = Burst(at=430, height=0.5, rise=6, stay=60, fade=30)
+    points = [(float(at), load * unit) for at, load in shape]
+    return Workload(points, [burst], seed=seed, scatter=0.1, memory=40.0)

@@ -8,6 +8,9 @@ from tests.testbed import cache, parts
 
 ENSURE = {
     "prometheus": parts.ensure_prometheus,
+    "kubernetes": parts.ensure_kubernetes,
+    "etcd": parts.ensure_etcd,
+    "kwok": parts.ensure_kwok,
     "triton": parts.ensure_triton,
     "perf_analyzer": parts.ensure_perf_analyzer,
 }

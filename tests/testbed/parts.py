@@ -13,28 +13,53 @@ from tests.testbed.unavailable import PartUnavailable
 from tests.testbed.venvs import site_packages, venv_key, venv_of
 
 __all__ = [
+    "KubernetesBinaries",
     "PartUnavailable",
     "PerfAnalyzerInstall",
     "PrometheusBinaries",
     "TritonInstall",
     "debian_prometheus",
+    "ensure_etcd",
+    "ensure_kubernetes",
+    "ensure_kwok",
     "ensure_perf_analyzer",
     "ensure_prometheus",
     "ensure_triton",
     "places",
 ]
 
-_PROMETHEUS_MODULE = Path(__file__).parent / "prometheus"
-_PROMETHEUS_COMMANDS = tuple(
-    f"github.com/prometheus/prometheus/cmd/{command}" for command in ("prometheus", "promtool")
+_MODULES = Path(__file__).parent / "modules"
+_PROMETHEUS = go.Module(
+    "prometheus",
+    _MODULES / "prometheus",
+    tuple(f"github.com/prometheus/prometheus/cmd/{name}" for name in ("prometheus", "promtool")),
+    (
+        "-trimpath",
+        # Without the two dozen clouds' service discovery the build takes about half as long. The
+        # web UI stays out too: its assets need node and are not in the module.
+        "-tags=netgo,remove_all_sd,enable_kubernetes_sd",
+        # The module is v0.315.0; the program calls itself 3.15.0.
+        "-ldflags=-s -w -X github.com/prometheus/common/version.Version=3.15.0",
+    ),
 )
-_PROMETHEUS_FLAGS = (
-    "-trimpath",
-    # Without the two dozen clouds' service discovery the build takes about half as long. The web
-    # UI stays out too: its assets need node and are not in the module.
-    "-tags=netgo,remove_all_sd,enable_kubernetes_sd",
-    # The module is v0.315.0; the program calls itself 3.15.0.
-    "-ldflags=-s -w -X github.com/prometheus/common/version.Version=3.15.0",
+_KUBERNETES_COMMANDS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+_VERSION = "k8s.io/component-base/version"
+_KUBERNETES = go.Module(
+    "kubernetes",
+    _MODULES / "kubernetes",
+    tuple(f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES_COMMANDS),
+    (
+        "-trimpath",
+        # Unset, the server says v0.0.0-master and clients that look at its version go astray.
+        f"-ldflags=-s -w -X {_VERSION}.gitVersion=v1.36.3 -X {_VERSION}.gitMajor=1"
+        f" -X {_VERSION}.gitMinor=36 -X {_VERSION}.gitTreeState=clean",
+    ),
+)
+_ETCD = go.Module(
+    "etcd", _MODULES / "etcd", ("go.etcd.io/etcd/server/v3",), ("-trimpath", "-ldflags=-s -w")
+)
+_KWOK = go.Module(
+    "kwok", _MODULES / "kwok", ("sigs.k8s.io/kwok/cmd/kwok",), ("-trimpath", "-ldflags=-s -w")
 )
 _TRITON_WHEELS = ("nvidia-pytriton==0.7.0", "numpy==2.2.6", "tritonclient==2.50.0")
 
@@ -43,6 +68,14 @@ _TRITON_WHEELS = ("nvidia-pytriton==0.7.0", "numpy==2.2.6", "tritonclient==2.50.
 class PrometheusBinaries:
     prometheus: Path
     promtool: Path
+
+
+@dataclass(frozen=True)
+class KubernetesBinaries:
+    apiserver: Path
+    controller_manager: Path
+    scheduler: Path
+    kubectl: Path
 
 
 @dataclass(frozen=True)
@@ -69,14 +102,22 @@ class PerfAnalyzerInstall:
 
 
 def ensure_prometheus() -> PrometheusBinaries:
-    home = go.build(
-        "Prometheus 3",
-        "prometheus",
-        _PROMETHEUS_MODULE,
-        _PROMETHEUS_COMMANDS,
-        _PROMETHEUS_FLAGS,
-    )
+    home = go.build("Prometheus 3", _PROMETHEUS)
     return PrometheusBinaries(home / "prometheus", home / "promtool")
+
+
+def ensure_kubernetes() -> KubernetesBinaries:
+    home = go.build("Kubernetes 1.36", _KUBERNETES)
+    return KubernetesBinaries(*(home / name for name in _KUBERNETES_COMMANDS))
+
+
+def ensure_etcd() -> Path:
+    # Go names a command after the last folder of its path.
+    return go.build("etcd", _ETCD) / "server"
+
+
+def ensure_kwok() -> Path:
+    return go.build("kwok", _KWOK) / "kwok"
 
 
 def debian_prometheus() -> PrometheusBinaries | None:
@@ -122,9 +163,9 @@ def ensure_perf_analyzer() -> PerfAnalyzerInstall:
 def places() -> dict[str, Path]:
     """Where each part lies or will lie; builds nothing."""
     triton = cache.place("triton", venv_key(_TRITON_WHEELS))
-    prometheus = go.build_key(_PROMETHEUS_MODULE, _PROMETHEUS_FLAGS)
+    built = (_PROMETHEUS, _KUBERNETES, _ETCD, _KWOK)
     return {
-        "prometheus": cache.place("prometheus", prometheus),
+        **{module.name: cache.place(module.name, go.build_key(module)) for module in built},
         "triton": triton,
         "perf_analyzer": triton,
     }
