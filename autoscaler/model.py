@@ -376,6 +376,8 @@ class State:
     scale_downs: tuple[ScaleEvent, ...] = ()
     scaled_at: float | None = None  # last change of the target's replicas, by whomever
     replicas: int | None = None  # as last observed
+    serving: int | None = None  # Ready pods as last observed
+    joined_at: float | None = None  # when serving last grew
     order: Order | None = None
     blind_since: float | None = None
     calm_since: float | None = None  # queue time has been below lowerBelow since

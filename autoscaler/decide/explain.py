@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoscaler.decide.combine import Combined
+from autoscaler.decide.context import Context
 from autoscaler.decide.fleet import Fleet, queue_time
-from autoscaler.decide.objectives import Abstained, Context
+from autoscaler.decide.objectives import Abstained
 from autoscaler.model import Decision, Observation, Policy, Proposal, Sample, Step
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from autoscaler.decide import overload
-from autoscaler.decide.objectives import Context, grow
+from autoscaler.decide.context import Context
+from autoscaler.decide.growth import grow
 from autoscaler.decide.schedule import open_since
 from autoscaler.model import Schedule, Step
 from autoscaler.units import format_duration
@@ -26,12 +27,9 @@ def scheduled(ctx: Context, replicas: int) -> Step | None:
 
 
 def burst(ctx: Context, replicas: int, found: overload.Overload | None) -> Step | None:
-    """Grow while overloaded; replicas on their way answer it already, nobody orders twice."""
+    """Grow while overloaded."""
     if found is None:
         return None
-    if ctx.fleet.arriving:
-        floor = max(replicas, ctx.current)
-        words = f"{found.reason}; {ctx.fleet.arriving} on the way already"
-        return Step("overload", replicas, floor, words, found.flip)
-    floor = max(replicas, grow(ctx, found.load_is_known))
-    return Step("overload", replicas, floor, found.reason, found.flip)
+    more = grow(ctx, found.load_is_known)
+    reason = found.reason + (f"; {more.answered}" if more.answered else "")
+    return Step("overload", replicas, max(replicas, more.replicas), reason, found.flip)

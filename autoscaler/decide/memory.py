@@ -47,12 +47,13 @@ def _not_in_the_future(state: State, now: float) -> State:
         scaled_at=_earlier(state.scaled_at, now),
         blind_since=_earlier(state.blind_since, now),
         calm_since=_earlier(state.calm_since, now),
+        joined_at=_earlier(state.joined_at, now),
         order=replace(state.order, at=min(state.order.at, now)) if state.order else None,
     )
 
 
 def _times(state: State) -> list[float]:
-    single = [state.scaled_at, state.blind_since, state.calm_since]
+    single = [state.scaled_at, state.blind_since, state.calm_since, state.joined_at]
     single.append(state.order.at if state.order else None)
     times = [at for at in single if at is not None]
     times += [entry.at for entry in state.recommendations]

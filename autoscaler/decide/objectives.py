@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 
 from autoscaler.decide import hpa
-from autoscaler.decide.capacity import Worth, drain_within
-from autoscaler.decide.fleet import Fleet, Trust, queue_time
+from autoscaler.decide.context import Context
+from autoscaler.decide.fleet import Fleet, queue_time
+from autoscaler.decide.growth import grow
 from autoscaler.model import (
     Demand,
     DutyCycle,
@@ -19,30 +20,13 @@ from autoscaler.model import (
     Metric,
     Missing,
     Objective,
-    Observation,
-    Policy,
     Proposal,
     QueueTime,
     Sample,
     Schedule,
     Signal,
-    State,
 )
 from autoscaler.units import format_duration, format_number, format_share
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Everything a stage may look at. `current` is spec.replicas as observed."""
-
-    policy: Policy
-    observation: Observation
-    state: State
-    fleet: Fleet
-    trust: Trust
-    now: float
-    current: int
-    load: Worth | None = None  # None where no capacity is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +52,6 @@ def propose(objective: Objective, ctx: Context) -> Proposal | Abstained | None:
             return _metric(objective, ctx)
         case Schedule():
             return None
-
-
-def grow(ctx: Context, load_is_known: bool = True) -> int:
-    """More than now: what the load calls for where that is known and more, else half as many again.
-
-    Steps go 1 → 2 → 3 → 5 → 8. Where requests are refused uncounted the measured load is only
-    what got through, and sizing from it would answer with the size that is already too small.
-    """
-    if load_is_known and ctx.load is not None and ctx.load.raisable:
-        sized = ctx.load.replicas(ctx.policy.headroom, drain_within(ctx.policy))
-        if sized > ctx.current:
-            return sized
-    return ctx.current + math.ceil(ctx.current / 2)
 
 
 def _demand(objective: Demand, ctx: Context) -> Proposal | Abstained:
@@ -128,10 +99,9 @@ def _queue_time(objective: QueueTime, ctx: Context) -> Proposal:
     if worst > objective.raise_above:
         limit = format_duration(objective.raise_above)
         flip = f"at {limit} or less it would not raise"
-        if ctx.fleet.arriving:
-            reason = f"{said}, above {limit}, and {_on_their_way(ctx.fleet.arriving)}"
-            return Proposal("queueTime", ctx.current, reason, flip, numbers)
-        return Proposal("queueTime", grow(ctx), f"{said}, above {limit}", flip, numbers)
+        more = grow(ctx)
+        reason = f"{said}, above {limit}" + (f"; {more.answered}" if more.answered else "")
+        return Proposal("queueTime", more.replicas, reason, flip, numbers)
     calm = _calm(objective, ctx, max(worst, getattr(slow, "value", math.inf)))
     if calm is not None:
         flip = f"above {format_duration(objective.raise_above)} it would raise"
@@ -180,10 +150,6 @@ def _hottest(fleet: Fleet) -> tuple[str, float]:
             if isinstance(waited, Sample) and waited.value > worst and enough:
                 worst, name = waited.value, f" for {model}"
     return name, worst
-
-
-def _on_their_way(count: int) -> str:
-    return f"{count} replica is on its way" if count == 1 else f"{count} replicas are on their way"
 
 
 def _utilization(

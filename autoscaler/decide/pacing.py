@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autoscaler.decide import behavior
-from autoscaler.decide.objectives import Context
+from autoscaler.decide.context import Context
 from autoscaler.model import Policy, Step
 from autoscaler.units import format_duration
 

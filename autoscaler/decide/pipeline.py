@@ -18,9 +18,11 @@ from dataclasses import replace
 from autoscaler.decide import behavior, explain, floors, overload, pacing, survivors
 from autoscaler.decide.capacity import effective, learn, worth
 from autoscaler.decide.combine import combine, give_up_waiting
+from autoscaler.decide.context import Context
 from autoscaler.decide.fleet import Fleet, Trust, gather
+from autoscaler.decide.growth import notice_joining
 from autoscaler.decide.memory import settle
-from autoscaler.decide.objectives import Abstained, Context, is_calm, propose
+from autoscaler.decide.objectives import Abstained, is_calm, propose
 from autoscaler.model import (
     Decision,
     Missing,
@@ -68,6 +70,7 @@ def decide(
         return decision, _ordered(policy, state, current, trace.replicas, now)
     trust = Trust(observation.windows, now)
     fleet = gather(observation, trust)
+    state = notice_joining(state, fleet, now)
     state = replace(state, calm_since=_calm_since(policy, state, fleet, now))
     capacity = effective(policy, state)
     load = worth(capacity, fleet) if capacity is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autoscaler.decide.capacity import drain_within, round_up
-from autoscaler.decide.objectives import Context
+from autoscaler.decide.context import Context
 from autoscaler.model import Step
 from autoscaler.units import format_number, format_share
 

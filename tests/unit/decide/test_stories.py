@@ -62,7 +62,7 @@ def test_nobody_orders_twice_for_one_shortage() -> None:
     assert story.sees(60, 60, queue_time=0.08).desired == 3
     decision = story.sees(60, 60, queue_time=0.08, starting=1)
     assert decision.desired == 3
-    assert "1 replica is on its way" in decision.sentence
+    assert "1 replica is on the way" in decision.sentence
 
 
 def test_replica_that_never_gets_ready_is_not_supply_for_ever() -> None:
