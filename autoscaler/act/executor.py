@@ -51,7 +51,7 @@ class DryRun:
         if self._said.get(action.target) == wish:
             return
         self._said[action.target] = wish
-        self._say(f"dry run: would {describe(action)}: {action.reason}")
+        self._say(f"dry run: would {describe(action)}")
 
 
 class Recording:

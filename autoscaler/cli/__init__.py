@@ -82,7 +82,11 @@ verbose_option = click.option(
 @click.version_option(__version__, prog_name=PROGRAM)
 @verbose_option
 def cli() -> None:
-    """Keeps Triton fleets inside their SLA for the fewest GPU-hours, and explains every move."""
+    """Keeps Triton fleets inside their SLA for the fewest GPU-hours, and explains every move.
+
+    Exit codes: 0 fine, 1 problems found, 2 usage, 3 and above runtime. Each option may also come
+    from the environment, for example TRITON_AUTOSCALER_RUN_INTERVAL=5s.
+    """
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -9,7 +9,9 @@ stood still, this errs towards waiting longer.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 from autoscaler.clock import Clock
 from autoscaler.model import State
@@ -36,35 +38,43 @@ class JumpWatch:
 
 def shift(state: State, seconds: float) -> State:
     """The same state with every time in it moved by `seconds`."""
-
-    def moved(at: float | None) -> float | None:
-        return None if at is None else at + seconds
-
-    def all_moved(entries: tuple, /) -> tuple:  # type: ignore[type-arg]
-        return tuple(replace(entry, at=entry.at + seconds) for entry in entries)
-
-    return replace(
-        state,
-        recommendations=all_moved(state.recommendations),
-        scale_ups=all_moved(state.scale_ups),
-        scale_downs=all_moved(state.scale_downs),
-        scaled_at=moved(state.scaled_at),
-        order=None if state.order is None else replace(state.order, at=state.order.at + seconds),
-        blind_since=moved(state.blind_since),
-        calm_since=moved(state.calm_since),
-        bracket=replace(
-            state.bracket,
-            kept_at=moved(state.bracket.kept_at),
-            broken_at=moved(state.bracket.broken_at),
-        ),
-    )
+    moved: State = _moved(state, seconds)
+    return moved
 
 
 def newest(state: State) -> float | None:
-    """The latest time in a state that was taken from the clock (not one computed ahead)."""
-    times = [entry.at for entry in state.recommendations]
-    times += [event.at for event in (*state.scale_ups, *state.scale_downs)]
-    times += [at for at in (state.scaled_at, state.blind_since, state.calm_since) if at is not None]
-    if state.order is not None:
-        times.append(state.order.at)
-    return max(times, default=None)
+    """The latest time in a state."""
+    return max(_times(state), default=None)
+
+
+def _moved(value: Any, seconds: float) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_moved(entry, seconds) for entry in value)
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    changes = {
+        field.name: held + seconds if is_time(field.name) else _moved(held, seconds)
+        for field in fields(value)
+        if (held := getattr(value, field.name)) is not None
+    }
+    return replace(value, **changes)
+
+
+def _times(value: Any) -> Iterator[float]:
+    if isinstance(value, tuple):
+        for entry in value:
+            yield from _times(entry)
+    elif is_dataclass(value):
+        for field in fields(value):
+            held = getattr(value, field.name)
+            if held is None:
+                continue
+            if is_time(field.name):
+                yield held
+            else:
+                yield from _times(held)
+
+
+def is_time(name: str) -> bool:
+    """By the names that State gives its times: `at`, `scaled_at`, `blind_since`."""
+    return name == "at" or name.endswith(("_at", "_since"))

@@ -7,35 +7,11 @@ the log, the metrics and the page until it is mended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from autoscaler.model import Policy
-
-
-class ProblemLike(Protocol):
-    @property
-    def severity(self) -> str: ...
-    @property
-    def file(self) -> str: ...
-    @property
-    def line(self) -> int: ...
-    @property
-    def message(self) -> str: ...
-    @property
-    def remedy(self) -> str: ...
-
-
-class PolicySetLike(Protocol):
-    @property
-    def policies(self) -> tuple[Policy, ...]: ...
-    @property
-    def problems(self) -> Sequence[ProblemLike]: ...
-    @property
-    def hash(self) -> str: ...
-    @property
-    def ok(self) -> bool: ...
+from autoscaler.policy import PolicySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +29,31 @@ class ReloadStatus:
 class Reloader:
     """Holds the set that runs; `check` looks whether there is a better one.
 
-    `fingerprint` is a cheap hash of the contents, `load` the full reading.
+    `load` is the full reading, `fingerprint` a cheap hash of the contents of the same files and
+    of the profiles that the set names.
     """
 
     def __init__(
         self,
-        load: Callable[[], PolicySetLike],
-        fingerprint: Callable[[], str],
+        load: Callable[[], PolicySet],
+        fingerprint: Callable[[PolicySet], str],
         now: Callable[[], float],
-        first: PolicySetLike,
+        first: PolicySet,
     ) -> None:
         self._load = load
         self._fingerprint = fingerprint
         self._now = now
-        self._seen = fingerprint()
+        self._read = first  # the newest reading, good or not
+        self._seen = fingerprint(first)
         self.policies: tuple[Policy, ...] = first.policies
         self.status = ReloadStatus(len(first.policies), first.hash, True, now(), first.hash)
 
     def check(self, force: bool = False) -> ReloadStatus:
         """Take the newest edit if it is whole and right; keep what runs if not."""
-        try:
-            seen = self._fingerprint()
-        except OSError as error:
-            self._seen = ""  # whatever is there when it can be read again is news
-            return self._keep("unreadable", (f"{error.filename}: {error.strerror}",))
-        if seen == self._seen and not force:
+        if self._fingerprint(self._read) == self._seen and not force:
             return self.status
-        found = self._load()
-        self._seen = seen
+        found = self._read = self._load()
+        self._seen = self._fingerprint(found)
         if not found.ok or not found.policies:
             return self._keep(found.hash, _errors(found) or ("there is no policy in it",))
         if found.hash != self.status.hash or not self.status.good:
@@ -98,7 +71,7 @@ class Reloader:
         return self.status
 
 
-def _errors(found: PolicySetLike) -> tuple[str, ...]:
+def _errors(found: PolicySet) -> tuple[str, ...]:
     return tuple(
         f"{problem.file}:{problem.line}: {problem.message}"
         for problem in found.problems

@@ -7,9 +7,11 @@ requests that came meanwhile are one Poisson draw. 900 s of a fleet at 5,000 req
 The figures are those of a BERT-large-shaped model on an H200 (Triton 2.51, Python backend, at most
 32 requests a batch), read off the project's own recordings `h200-bert-large-4gpu` and `-1gpu`:
 
-    executions take  t(b) = max(6.75, 3.6 + 0.48·b) ms  → b = 1: 6.75, b = 24: 15.1, b = 32: 19.0
-    so at most       32 / 19.0 ms = 1,690 requests/s      (recorded: 1,692 in closed loop)
-    of which the GPU is busy  1.1 + 0.48·b ms            → b = 6: 0.6 of t, b = 32: 0.87 of t
+    an execution takes     t(b) = max(6.75, 4.4 + 0.28·b + 0.006·b²) ms   → b = 24: 14.6, 32: 19.5
+    so at most             32 / 19.5 ms = 1,640 requests/s   (recorded: 1,615 to 1,692)
+    of it the GPU is busy  1.1 + 0.48·b ms                   → b = 6: 0.59 of t, b = 32: 0.85
+    and queue time reads   7, 8.5, 10 and 25 ms at 800, 1,440, 1,520 and 1,600 requests/s
+                           (recorded: 6.7, 8.1, 10.7 and 25)
 """
 
 from __future__ import annotations
@@ -30,9 +32,11 @@ class ServerProfile:
     max_batch: int = 32
     max_queue: int = 512  # Triton's max_queue_size; beyond it requests are refused
     floor: float = 6.75e-3  # an execution never takes less: launch and Python overhead
-    base: float = 3.6e-3
-    per_request: float = 0.48e-3
+    base: float = 4.4e-3
+    per_request: float = 0.28e-3
+    per_square: float = 6e-6
     gpu_base: float = 1.1e-3
+    gpu_per_request: float = 0.48e-3
     jitter: float = 0.05  # relative standard deviation of one execution's time
     # Ten times in 100 s an execution takes 30 ms longer: the recorded p99 of single quiet steps is
     # 32 to 54 ms, and without it a server at 95 % would read far calmer than the real one.
@@ -40,9 +44,9 @@ class ServerProfile:
     hiccup: float = 30e-3
     batch_delay: float = 1e-3  # max_queue_delay_microseconds: an idle server waits this long
     # A batch is handed to the instance before the one ahead of it ends, so who comes in the last
-    # 3.3 ms waits one execution longer: queue time is t/2 + 3.3 ms = 7 ms with room to spare,
-    # as recorded, where sealing at the last moment would give 3.4 ms.
-    hand_over: float = 3.3e-3
+    # 3.2 ms waits one execution longer: queue time is t/2 + 3.2 ms = 7 ms with room to spare,
+    # as recorded; sealing at the last moment would give 3.4 ms.
+    hand_over: float = 3.2e-3
 
     @property
     def capacity(self) -> float:
@@ -50,7 +54,8 @@ class ServerProfile:
         return self.max_batch / self.service(self.max_batch)
 
     def service(self, batch: int) -> float:
-        return max(self.floor, self.base + self.per_request * batch)
+        curve = self.base + self.per_request * batch + self.per_square * batch**2
+        return max(self.floor, curve)
 
 
 @dataclass(slots=True)
@@ -233,7 +238,7 @@ class TritonServer:
         counters.compute_infer += batch * infer
         counters.compute_output += batch * out
         counters.request += done.waited + batch * (into + infer + out)
-        counters.gpu_busy += self._profile.gpu_base + self._profile.per_request * batch
+        counters.gpu_busy += self._profile.gpu_base + self._profile.gpu_per_request * batch
         self.tally.late += done.late
 
 
