@@ -19,9 +19,9 @@ _DURATION_UNITS = {
     "h": 3600.0,
     "d": 86400.0,
 }
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(us|µs|ms|s|m|h|d)")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(us|µs|ms|s|m|h|d)")
 _QUANTITY = re.compile(
-    r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?"
+    r"([+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?"
 )
 _QUANTITY_UNITS = {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}
 _QUANTITY_UNITS |= {"T": 1e12, "P": 1e15, "E": 1e18}
@@ -34,7 +34,7 @@ class UnitError(ValueError):
 
 def parse_duration(text: str) -> float:
     """`1h30m` → 5400.0 seconds, `50ms` → 0.05."""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         raise UnitError(f"a duration needs a unit: write {text}s for seconds, or {text}m, {text}ms")
     parts = _DURATION_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
@@ -70,7 +70,7 @@ def format_duration(seconds: float) -> str:
 def parse_share(text: str) -> float:
     """`20%` → 0.2, `0.2` → 0.2."""
     body, percent = (text[:-1], True) if text.endswith("%") else (text, False)
-    if not re.fullmatch(r"\d+(\.\d+)?", body):
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", body):
         raise UnitError(f"{text!r} is not a share: write for example 20% or 0.2")
     value = float(body)
     if percent:

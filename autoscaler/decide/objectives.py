@@ -63,19 +63,20 @@ def _demand(objective: Demand, ctx: Context) -> Proposal | Abstained:
         return Proposal("demand", None, load.missing or "no pod is serving")
     fast, slow = load.replicas(headroom, objective.drain_within), load.replicas_slow(headroom)
     wanted = max(fast, slow, 1)
+    backlog = load.backlog / objective.drain_within
     numbers = {
         "loadFast": load.fast,
         "loadSlow": load.slow,
-        "backlog": load.backlog / objective.drain_within,
+        "backlog": backlog,
         "headroom": headroom,
     }
     missing = load.missing or load.missing_slow
     if missing and wanted < ctx.current:
         return Proposal("demand", None, f"may not lower on incomplete data: {missing}", "", numbers)
-    total = ctx.fleet.total
-    rate = total.arrivals.value if fast >= slow else total.arrivals_slow.value
-    busiest = max(load.fast + load.backlog / objective.drain_within, load.slow)
-    span = "" if fast >= slow else f" over the last {format_duration(ctx.fleet.windows.slow)}"
+    lately, total = load.fast + backlog >= load.slow, ctx.fleet.total
+    rate = total.arrivals.value if lately else total.arrivals_slow.value
+    busiest = load.fast + backlog if lately else load.slow
+    span = "" if lately else f" over the last {format_duration(ctx.fleet.windows.slow)}"
     reason = (
         f"{format_number(rate)} requests/s are {busiest:.2f} replicas' worth{span} at "
         f"{load.words}, and {format_share(headroom)} headroom make {wanted}"

@@ -12,6 +12,9 @@ Cause = Literal[
     "policies", "source", "cluster", "decide", "state", "act", "journal", "clock", "budget", "tick"
 ]
 
+# Events rather than conditions: there is nothing to recover from.
+MOMENTARY: frozenset[Cause] = frozenset({"clock"})
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -41,7 +44,12 @@ class FaultLog:
         self._since: dict[tuple[Cause, str], float] = {}
 
     def update(self, faults: Iterable[Fault], now: float) -> None:
-        present = {(fault.cause, fault.where): fault for fault in faults}
+        present = {}
+        for fault in faults:
+            if fault.cause in MOMENTARY:
+                self._log.warning(fault.text, cause=fault.cause, **_place(fault.where))
+            else:
+                present[fault.cause, fault.where] = fault
         for key, fault in present.items():
             if key not in self._since:
                 self._since[key] = now

@@ -1,8 +1,10 @@
 """Loopback addresses and requests that never leave this machine."""
 
+import functools
 import os
 import random
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -46,13 +48,25 @@ class Answer:
     body: bytes
 
 
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+@functools.lru_cache(maxsize=32)
+def _opener(tls: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if tls is not None:
+        handlers.append(urllib.request.HTTPSHandler(context=tls))
+    return urllib.request.build_opener(*handlers)
 
 
-def ask(url: str, *, data: bytes | None = None, timeout_s: float = 5.0) -> Answer:
+def ask(
+    url: str,
+    *,
+    data: bytes | None = None,
+    timeout_s: float = 5.0,
+    tls: ssl.SSLContext | None = None,
+) -> Answer:
     """GET, or POST where there is `data`. Raises OSError where nobody answers."""
+    opener = _opener(tls)
     try:
-        with _OPENER.open(urllib.request.Request(url, data=data), timeout=timeout_s) as response:
+        with opener.open(urllib.request.Request(url, data=data), timeout=timeout_s) as response:
             return Answer(response.status, response.read())
     except urllib.error.HTTPError as error:
         with error:

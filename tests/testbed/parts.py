@@ -13,12 +13,14 @@ from tests.testbed.unavailable import PartUnavailable
 from tests.testbed.venvs import site_packages, venv_key, venv_of
 
 __all__ = [
+    "ControlPlaneBinaries",
     "KubernetesBinaries",
     "PartUnavailable",
     "PerfAnalyzerInstall",
     "PrometheusBinaries",
     "TritonInstall",
     "debian_prometheus",
+    "ensure_control_plane",
     "ensure_etcd",
     "ensure_kubernetes",
     "ensure_kwok",
@@ -79,6 +81,12 @@ class KubernetesBinaries:
 
 
 @dataclass(frozen=True)
+class ControlPlaneBinaries:
+    kubernetes: KubernetesBinaries
+    etcd: Path
+
+
+@dataclass(frozen=True)
 class TritonInstall:
     server: Path
     backends: Path
@@ -114,6 +122,10 @@ def ensure_kubernetes() -> KubernetesBinaries:
 def ensure_etcd() -> Path:
     # Go names a command after the last folder of its path.
     return go.build("etcd", _ETCD) / "server"
+
+
+def ensure_control_plane() -> ControlPlaneBinaries:
+    return ControlPlaneBinaries(ensure_kubernetes(), ensure_etcd())
 
 
 def ensure_kwok() -> Path:

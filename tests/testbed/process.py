@@ -2,6 +2,7 @@
 
 import http.client
 import signal
+import ssl
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ class Process:
         argv: Sequence[str | Path],
         *,
         ready_url: str,
+        ready_tls: ssl.SSLContext | None = None,
         log: Path,
         env: Mapping[str, str],
         cwd: Path | None = None,
@@ -31,6 +33,7 @@ class Process:
         self.name = name
         self.argv = [str(word) for word in argv]
         self.ready_url = ready_url
+        self._ready_tls = ready_tls
         self.log = log
         self._env = dict(env)
         self._cwd = cwd
@@ -41,6 +44,11 @@ class Process:
         if self._process is None:
             raise ProcessFailed(f"{self.name} is not running")
         return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        process = self._process
+        return process is not None and process.poll() is None
 
     def start(self, *, deadline_s: float) -> None:
         if self._process is not None:
@@ -53,6 +61,8 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=self._env,
                 cwd=self._cwd,
+                # Ctrl-C is for the test bed, which ends its processes in order and by their pids.
+                process_group=0,
             )
         try:
             self._await_ready(self._process, time.monotonic() + deadline_s, deadline_s)
@@ -70,7 +80,7 @@ class Process:
                     f"its log ends:\n{self.log_tail()}"
                 )
             try:
-                if ask(self.ready_url, timeout_s=1.0).status == 200:
+                if ask(self.ready_url, timeout_s=1.0, tls=self._ready_tls).status == 200:
                     return
             except (OSError, http.client.HTTPException):
                 pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import subprocess
 import sys
@@ -72,15 +73,43 @@ def triton() -> Iterator[Triton]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    try:
+        with serving(Handler) as url:
+            fleet.url = f"{url}/metrics"
+            yield fleet
+    finally:
+        fleet.gate.set()
+
+
+@contextmanager
+def api_server(answers: dict[str, object]) -> Iterator[str]:
+    """JSON by path, 404 for the rest; gives its URL."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer = answers.get(self.path.partition("?")[0])
+            self.send_response(404 if answer is None else 200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(answer or {"message": "not found"}).encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with serving(Handler) as url:
+        yield url
+
+
+@contextmanager
+def serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """A server in a thread of its own, on a free port of loopback; gives its URL."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    fleet.url = f"http://127.0.0.1:{server.server_port}/metrics"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield fleet
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        fleet.gate.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -68,6 +68,17 @@ def test_it_runs_serves_and_stops_with_0(tmp_path: Path, policies: Path, fleet: 
     assert events(program)[-1]["event"] == "stopped"
 
 
+def test_wpa_187_dry_run_metrics_are_there_again_after_a_restart(
+    tmp_path: Path, policies: Path, fleet: Triton
+) -> None:
+    for _ in range(2):
+        with daemon(tmp_path, policies, fleet, "--state", tmp_path / "state.json") as program:
+            at = port(program)
+            program.until(lambda: "desired_replicas{" in get(at, "/metrics")[1])  # noqa: B023
+            assert "triton_autoscaler_dry_run 1.0" in get(at, "/metrics")[1]
+            assert program.stopped(signal.SIGTERM) == 0
+
+
 def test_sigterm_in_mid_tick_abandons_it_and_exits_0(
     tmp_path: Path, policies: Path, fleet: Triton
 ) -> None:

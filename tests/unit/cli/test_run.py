@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from autoscaler.cli import cli
 from autoscaler.run import app
-from tests.unit.cli.fleet import POLICY
+from tests.unit.cli.fleet import POLICY, api_server
 from tests.unit.run.world import FakeSource
 
 PROMETHEUS = ["--prometheus", "http://prometheus:9090"]
@@ -105,6 +105,28 @@ def test_a_kubeconfig_that_is_not_there_is_a_runtime_error(source: FakeSource) -
     shown = invoke("plan", *PROMETHEUS, "--kubeconfig", "nowhere")
     assert shown.exit_code == 3
     assert "--no-kubernetes" in shown.stderr
+
+
+def test_replicas_come_from_kubernetes_where_there_is_one(
+    source: FakeSource, tmp_path: Path
+) -> None:
+    answers = {
+        "/apis/apps/v1/namespaces/default/deployments/flower/scale": {
+            "metadata": {"resourceVersion": "7"},
+            "spec": {"replicas": 3},
+            "status": {"selector": "app=flower"},
+        },
+        "/api/v1/namespaces/default/pods": {"metadata": {}, "items": []},
+    }
+    with api_server(answers) as url:
+        cluster = {"name": "c", "cluster": {"server": url}}
+        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+        config = {"clusters": [cluster], "contexts": [context], "users": [{"name": "u", "user": {}}]}
+        (tmp_path / "config").write_text(json.dumps({**config, "current-context": "c"}))
+        shown = invoke("plan", *PROMETHEUS, "--kubeconfig", "config", "-o", "json")
+    assert shown.exit_code == 0, (shown.stderr, shown.exception)
+    decision = json.loads(shown.stdout)
+    assert (decision["current"], decision["ready"]) == (3, 0)
 
 
 def test_once_without_a_way_to_write_says_so_and_runs_dry(

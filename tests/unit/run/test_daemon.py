@@ -70,6 +70,15 @@ def test_a_fault_is_told_when_it_comes_and_when_it_is_gone() -> None:
     ]
 
 
+def test_a_clock_that_jumped_is_told_each_time_and_does_not_recover() -> None:
+    log = Log()
+    faults = FaultLog(log)
+    for now in (0.0, 5.0):
+        faults.update([Fault("clock", "the wall clock jumped")], now)
+    faults.update([], 10.0)
+    assert [level for level, _, _ in log.lines] == ["warning", "warning"]
+
+
 def test_a_decision_is_told_when_it_changes() -> None:
     log = Log()
     narrator = Narrator(log)
