@@ -73,6 +73,8 @@ def tell_problems(tick: Tick) -> None:
             say(f"Note: {fault}")
     if tick.failed is not None:
         raise RuntimeTrouble(tick.failed)
+    if tick.decisions and all(decision.current is None for decision in tick.decisions):
+        raise RuntimeTrouble(f"nothing can be decided: {tick.decisions[0].hold}")
     broken = [fault for fault in tick.problems if fault.cause in {"state", "decide", "tick"}]
     if broken:
         raise RuntimeTrouble(str(broken[0]))

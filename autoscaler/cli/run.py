@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,13 @@ REPLAY_BUDGET = 30.0
     help="At this size the journal becomes FILE.1 and a new one begins.",
 )
 @click.option(
+    "--journal-unchanged",
+    type=Duration(),
+    default="1m",
+    show_default=True,
+    help="A decision that says the same again is journaled this often; a change at once.",
+)
+@click.option(
     "--state",
     type=EXISTING,
     metavar="FILE",
@@ -77,6 +85,7 @@ def command(
     interval: float,
     journal: Path | None,
     journal_max: int,
+    journal_unchanged: float,
     state: Path | None,
     listen: tuple[str, int] | None,
     log_format: str | None,
@@ -106,6 +115,7 @@ def command(
         budget=None if daemon else REPLAY_BUDGET,
         journal=journal,
         journal_max=journal_max,
+        journal_unchanged=journal_unchanged,
         state=state,
         replay_from=start if replay else None,
         **signals(given),
@@ -114,7 +124,7 @@ def command(
     if replay and settings.prometheus is None:
         raise click.UsageError("--from needs --prometheus: pages scraped directly have no past")
     found = load_or_exit(settings)
-    _say_once(settings, dry_run, daemon)
+    _announce(settings, dry_run, daemon, log.warning if daemon else say)
     printer = _printer(output, headers=not no_headers, daemon=daemon, found=found, once=once)
     if once:
         _once(settings, found, log, printer)
@@ -136,13 +146,14 @@ def _check_replay(start: float | None, end: float | None, once: bool) -> bool:
     return True
 
 
-def _say_once(settings: Settings, dry_run: bool, daemon: bool) -> None:
+def _announce(settings: Settings, dry_run: bool, daemon: bool, tell: Callable[[str], None]) -> None:
+    """What this run cannot do, once."""
     if not dry_run:
-        say("This version has no way to write to a cluster: running dry, nothing is changed.")
+        tell("This version has no way to write to a cluster: running dry, nothing is changed.")
     if settings.replay_from is not None:
-        say("Recorded time has no Kubernetes: replicas are counted by the pods in the series.")
+        tell("Recorded time has no Kubernetes: replicas are counted by the pods in the series.")
     if daemon and settings.state is None:
-        say("No --state FILE: a restart forgets cooldowns and stabilization windows.")
+        tell("No --state FILE: a restart forgets cooldowns and stabilization windows.")
 
 
 def _printer(

@@ -53,6 +53,7 @@ class Settings:
     budget: float | None = None
     journal: Path | None = None
     journal_max: int = 64 * 2**20
+    journal_unchanged: float = 60.0
     state: Path | None = None
     replay_from: float | None = None
 
@@ -75,7 +76,9 @@ class App:
         self._client = client
         self.executor: Executor = DryRun(log.info)
         self.journal: Journal = (
-            FileJournal(settings.journal, settings.journal_max) if settings.journal else NoJournal()
+            FileJournal(settings.journal, settings.journal_max, settings.journal_unchanged)
+            if settings.journal
+            else NoJournal()
         )
         self.board = Board(
             version=__version__,
@@ -167,8 +170,9 @@ class App:
         board.tick_duration = tick.duration
         board.decisions = tick.decisions
         board.observed_at = {key: seen.at for key, seen in tick.observations.items()}
-        board.observed_once = board.observed_once or (tick.failed is None and bool(tick.decisions))
-        board.blind = tick.failed
+        known = any(decision.current is not None for decision in tick.decisions)
+        board.observed_once = board.observed_once or (tick.failed is None and known)
+        board.blind = tick.failed or next((d.hold for d in tick.decisions if not known), None)
         board.faults = tuple(str(fault) for fault in faults if fault.cause != "policies")
         board.journal_lost = self.journal.lost
         board.policies = len(tick.policies)

@@ -121,7 +121,9 @@ class Program:
     def __init__(self, folder: Path, *args: object, **popen: Any) -> None:
         self.err = folder / "stderr"
         self.out = folder / "stdout"
-        environment = {k: v for k, v in os.environ.items() if k != "PROMETHEUS_URL"}
+        # PYTHONUNBUFFERED would hide a flush that is forgotten
+        hidden = {"PROMETHEUS_URL", "PYTHONUNBUFFERED"}
+        environment = {name: value for name, value in os.environ.items() if name not in hidden}
         with self.err.open("wb") as err, self.out.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "autoscaler.cli", *map(str, args)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +46,8 @@ def test_each_line_in_is_a_line_out_before_the_next_is_read(tmp_path: Path, poli
         assert stdout is not None
         for now in (1000.0, 1005.0):
             stdin.write(seen(now, 155, 155))
-            assert from_json(Decision, stdout.readline()).at == now  # stdin is still open
+            assert select.select([stdout], [], [], 20)[0], "no line came while stdin was open"
+            assert from_json(Decision, stdout.readline()).at == now
         stdin.close()
         assert program.process.wait(20) == 0
 

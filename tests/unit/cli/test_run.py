@@ -64,6 +64,13 @@ def test_a_prometheus_that_is_down_is_a_runtime_error_with_the_hold_shown(
     assert shown.stderr.endswith("Error: http://prometheus:9090 refused the connection\n")
 
 
+def test_a_target_nobody_knows_is_a_runtime_error(source: FakeSource) -> None:
+    source.target = "rose"
+    shown = invoke("plan", *PROMETHEUS)
+    assert shown.exit_code == 3
+    assert "Error: nothing can be decided: " in shown.stderr
+
+
 def test_where_the_signals_come_from_must_be_said() -> None:
     shown = invoke("plan")
     assert shown.exit_code == 2
@@ -121,7 +128,11 @@ def test_replicas_come_from_kubernetes_where_there_is_one(
     with api_server(answers) as url:
         cluster = {"name": "c", "cluster": {"server": url}}
         context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
-        config = {"clusters": [cluster], "contexts": [context], "users": [{"name": "u", "user": {}}]}
+        config = {
+            "clusters": [cluster],
+            "contexts": [context],
+            "users": [{"name": "u", "user": {}}],
+        }
         (tmp_path / "config").write_text(json.dumps({**config, "current-context": "c"}))
         shown = invoke("plan", *PROMETHEUS, "--kubeconfig", "config", "-o", "json")
     assert shown.exit_code == 0, (shown.stderr, shown.exception)

@@ -6,6 +6,7 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,15 @@ def test_a_journal_below_a_file_is_named(tmp_path: Path) -> None:
     write(journal)
     with pytest.raises(JournalError, match="cannot be written"):
         journal.flush()
+
+
+def test_unchanged_decisions_are_journaled_once_a_minute_and_changes_at_once(
+    tmp_path: Path,
+) -> None:
+    journal = FileJournal(tmp_path / "j", unchanged=60.0)
+    seen = Story(current=2).observation(100, 100)
+    decision, _ = decide(POLICY, seen, State(), seen.at)
+    for at in range(0, 180, 5):
+        said = replace(decision, at=float(at), desired=3 if at < 150 else 4)
+        journal.write(POLICY, seen, State(), said)
+    assert times(tmp_path / "j") == [0, 60, 120, 150]
