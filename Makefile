@@ -6,7 +6,7 @@ UV_VERSION := 0.13.8
 READY := .venv/.ready
 BIN := .venv/bin
 
-.PHONY: help demo test test-quick testbed lint format schemas bench clean
+.PHONY: help demo test test-quick testbed cluster lint format schemas bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -24,8 +24,11 @@ $(READY): pyproject.toml uv.lock
 demo: $(READY)  ## watch a simulated fleet kept inside its SLA; leaves out/demo.html
 	@$(BIN)/triton-autoscaler demo --out out/demo.html
 
-testbed: $(READY)  ## build Prometheus and install Triton for the tests (once, about 6 minutes)
+testbed: $(READY)  ## build the real parts for the tests (once, about 12 minutes on 2 cores)
 	@$(BIN)/python -m tests.testbed build
+
+cluster: $(READY)  ## a real control plane on loopback, for a person; prints a KUBECONFIG
+	@$(BIN)/python -m tests.testbed cluster
 
 test: $(READY)  ## everything, against the real parts
 	@$(BIN)/pytest

@@ -60,7 +60,7 @@ def answers(pods: int) -> dict[str, bytes]:
         ("pending change", ("fast", "slow")),
     ):
         by_name[part] = [
-            _row("3.0666666666", model=model, namespace=namespace, part=one, pod=pod)
+            _row("3.0666666666", _part=one, model=model, namespace=namespace, pod=pod)
             for one in split
             for namespace, _, pod in fleet
             for model in MODELS

@@ -1,8 +1,9 @@
-"""python -m tests.testbed build [part…] | where"""
+"""python -m tests.testbed build [part…] | where | cluster"""
 
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from tests.testbed import cache, parts
 
@@ -22,9 +23,15 @@ def main() -> int:
     build = verbs.add_parser("build", help="fetch or build parts into the cache")
     build.add_argument("part", nargs="*", help=f"of {', '.join(ENSURE)}; all by default")
     verbs.add_parser("where", help="say where the parts lie")
+    run = verbs.add_parser("cluster", help="run a whole cluster on loopback until Ctrl-C")
+    run.add_argument("--gpu-nodes", type=int, default=4, help="fake nodes of 8 GPUs each")
+    run.add_argument("--hpa-sync-period", default="15s")
+    run.add_argument("--kubeconfig", type=Path, help="write it there too while it runs")
     asked = parser.parse_args()
     if asked.verb == "where":
         return _where()
+    if asked.verb == "cluster":
+        return _cluster(asked)
     unknown = set(asked.part) - set(ENSURE)
     if unknown:
         parser.error(f"unknown part {', '.join(sorted(unknown))}")
@@ -43,6 +50,21 @@ def _build(names: list[str]) -> int:
         else:
             cache.say(f"{name}: ready after {time.monotonic() - began:.1f} s: {found}")
     return 1 if missing else 0
+
+
+def _cluster(asked: argparse.Namespace) -> int:
+    # Parts are built without the packages that a cluster needs.
+    from tests.testbed.cluster import run_until_told
+
+    try:
+        return run_until_told(
+            gpu_nodes=asked.gpu_nodes,
+            hpa_sync_period=asked.hpa_sync_period,
+            kubeconfig=asked.kubeconfig,
+        )
+    except parts.PartUnavailable as error:
+        cache.say(str(error))
+        return 1
 
 
 def _where() -> int:

@@ -45,17 +45,21 @@ _PROMETHEUS = go.Module(
     ),
 )
 _KUBERNETES_COMMANDS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
-_VERSION = "k8s.io/component-base/version"
+# Unset, the server says v0.0.0-master and clients that look at its version go astray.
+_KUBERNETES_VERSION = " ".join(
+    f"-X k8s.io/component-base/version.{name}={value}"
+    for name, value in (
+        ("gitVersion", "v1.36.3"),
+        ("gitMajor", "1"),
+        ("gitMinor", "36"),
+        ("gitTreeState", "clean"),
+    )
+)
 _KUBERNETES = go.Module(
     "kubernetes",
     _MODULES / "kubernetes",
     tuple(f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES_COMMANDS),
-    (
-        "-trimpath",
-        # Unset, the server says v0.0.0-master and clients that look at its version go astray.
-        f"-ldflags=-s -w -X {_VERSION}.gitVersion=v1.36.3 -X {_VERSION}.gitMajor=1"
-        f" -X {_VERSION}.gitMinor=36 -X {_VERSION}.gitTreeState=clean",
-    ),
+    ("-trimpath", f"-ldflags=-s -w {_KUBERNETES_VERSION}"),
 )
 _ETCD = go.Module(
     "etcd", _MODULES / "etcd", ("go.etcd.io/etcd/server/v3",), ("-trimpath", "-ldflags=-s -w")

@@ -1,14 +1,19 @@
 """pytest: real parts as fixtures; what could not be had is skipped aloud, and fails in CI."""
 
 import os
+import secrets
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from tests.testbed import parts
+from tests.testbed.control_plane import ControlPlane
+from tests.testbed.kwok import Kwok
 from tests.testbed.parts import (
+    ControlPlaneBinaries,
     PartUnavailable,
     PerfAnalyzerInstall,
     PrometheusBinaries,
@@ -50,6 +55,42 @@ def prometheus_versions(
             optional=True,
         )
     return found
+
+
+@pytest.fixture(scope="session")
+def control_plane_binaries(pytestconfig: pytest.Config) -> ControlPlaneBinaries:
+    return _aloud(pytestconfig, parts.ensure_control_plane)
+
+
+@pytest.fixture(scope="session")
+def control_plane(control_plane_binaries: ControlPlaneBinaries) -> Iterator[ControlPlane]:
+    """One for all tests, with an HPA that looks each second.
+
+    A test that ends a part of it, or rotates its certificates, makes one of its own.
+    """
+    with ControlPlane(control_plane_binaries, hpa_sync_period="1s") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kwok_binary(pytestconfig: pytest.Config) -> Path:
+    return _aloud(pytestconfig, parts.ensure_kwok)
+
+
+@pytest.fixture(scope="session")
+def kwok(kwok_binary: Path, control_plane: ControlPlane) -> Iterator[Kwok]:
+    """With four nodes of 8 GPUs."""
+    with Kwok(kwok_binary, control_plane) as running:
+        running.add_gpu_nodes(4)
+        yield running
+
+
+@pytest.fixture
+def fresh_namespace(control_plane: ControlPlane) -> Iterator[str]:
+    name = f"test-{secrets.token_hex(4)}"
+    control_plane.create_namespace(name)
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def _aloud(config: pytest.Config, ensure: Callable[[], _T]) -> _T:

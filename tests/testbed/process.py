@@ -51,6 +51,17 @@ class Process:
         return process is not None and process.poll() is None
 
     def start(self, *, deadline_s: float) -> None:
+        self.launch()
+        process = self._process
+        assert process is not None
+        try:
+            self._await_ready(process, time.monotonic() + deadline_s, deadline_s)
+        except BaseException:
+            self.kill()
+            raise
+
+    def launch(self) -> None:
+        """Returns at once, for one who watches for himself whether it is running and ready."""
         if self._process is not None:
             raise ProcessFailed(f"{self.name} is running already")
         with self.log.open("ab") as log:
@@ -64,11 +75,13 @@ class Process:
                 # Ctrl-C is for the test bed, which ends its processes in order and by their pids.
                 process_group=0,
             )
+
+    def ready(self) -> bool:
+        """Whether it answers 200 within a second, as a kubelet's probe asks."""
         try:
-            self._await_ready(self._process, time.monotonic() + deadline_s, deadline_s)
-        except BaseException:
-            self.kill()
-            raise
+            return ask(self.ready_url, timeout_s=1.0, tls=self._ready_tls).status == 200
+        except (OSError, http.client.HTTPException):
+            return False
 
     def _await_ready(
         self, process: subprocess.Popen[bytes], deadline: float, deadline_s: float
@@ -79,11 +92,8 @@ class Process:
                     f"{self.name} ended with status {process.returncode} before it was ready; "
                     f"its log ends:\n{self.log_tail()}"
                 )
-            try:
-                if ask(self.ready_url, timeout_s=1.0, tls=self._ready_tls).status == 200:
-                    return
-            except (OSError, http.client.HTTPException):
-                pass
+            if self.ready():
+                return
             time.sleep(_POLL_S)
         raise ProcessFailed(
             f"{self.name} did not answer 200 at {self.ready_url} within {deadline_s:g} s; "

@@ -39,10 +39,12 @@ class TritonServer:
         *,
         address: str,
         extra_args: Sequence[str] = (),
+        await_ready: bool = True,
     ) -> None:
         self._install = install
         self._models = models
         self._extra_args = tuple(extra_args)
+        self._await_ready = await_ready
         self._leaving = ExitStack()
         self._shm_prefix = f"testbed-{address}-"
         self.address = address
@@ -56,7 +58,10 @@ class TritonServer:
             home = Path(entering.enter_context(TemporaryDirectory(prefix="testbed-triton-")))
             self.process = self._new_process(home)
             entering.callback(self._clear_shared_memory)
-            self.start()
+            if self._await_ready:
+                self.start()
+            else:
+                self.process.launch()
             # Python models take Triton 2 to 4 s to unload in good order, which nobody watches here.
             entering.callback(self.process.stop, grace_s=0.5)
             self._leaving = entering.pop_all()
