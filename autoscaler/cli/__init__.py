@@ -29,6 +29,7 @@ CONTEXT = {
 COMMANDS = {
     "validate": "Check policy files: offline, in CI, in an editor.",
     "schema": "Print the JSON Schema of policies, observations or decisions.",
+    "doctor": "Is all there that the policies need, and who else is at the wheel? Read-only.",
     "plan": "Look once, read-only, and say what would be done and why.",
     "run": "The daemon: observe, decide, journal, serve; or once; or over recorded time.",
     "decide": "Observations on stdin, decisions on stdout, one JSON line each.",

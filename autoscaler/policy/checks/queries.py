@@ -34,12 +34,26 @@ def _parse(query: str) -> tuple[str | None, str | None]:
     """(what is wrong with it, its type: `vector` for all that may stand, else the name)."""
     import promql_parser
 
-    if len(query) > MAX_LENGTH:
+    if len(query) > MAX_LENGTH * 10:
         return f"it is longer than {MAX_LENGTH:,} characters", None
     try:
         return None, _type(promql_parser.parse(query), promql_parser)
     except ValueError as error:
         return str(error), None
+    except BaseException as error:  # a panic of native code (`x offset NaN`) is no Exception
+        if type(error).__name__ != "PanicException":
+            raise
+        return str(error), None
+
+
+def _seconds(window: str) -> float | None:
+    """`1h30m` → 5400; None for what is not a plain duration."""
+    import promql_parser
+
+    try:
+        return float(promql_parser.parse_duration(window).total_seconds())
+    except (ValueError, OverflowError):
+        return None
 
 
 def _type(tree: Any, parser: Any) -> str:
@@ -103,16 +117,14 @@ def promql_type(entry: Entry) -> Iterator[Finding]:
     "`rate` needs two samples: over a shorter range it returns nothing, and the objective holds.",
 )
 def promql_window(entry: Entry) -> Iterator[Finding]:
-    import promql_parser
-
     shortest = 2 * entry.scrape_interval
     for route, part in _metrics(entry):
         if _parse(part.query)[0]:
             continue
         windows = {match[1] for match in _RANGE.finditer(_code(part.query)) if not match[2]}
         for window in sorted(windows):
-            seconds = promql_parser.parse_duration(window).total_seconds()
-            if seconds < shortest:
+            seconds = _seconds(window)
+            if seconds is not None and seconds < shortest:
                 scrape = format_duration(entry.scrape_interval)
                 message = f"[{window}] is shorter than two scrapes of {scrape}"
                 remedy = f"write [{format_duration(2 * shortest)}] or longer: four scrapes"

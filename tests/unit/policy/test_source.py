@@ -92,3 +92,38 @@ def test_problems_come_in_the_order_of_files_and_lines() -> None:
         ("b.yaml", 8),
         ("b.yaml", 9),
     ]
+
+
+METRIC = "  - metric: {query: 'x[2m]', value: 1}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\n---\n" * 5000,
+        "a: &a 1\nb: [" + "*a, " * 5000 + "]\n",
+        policy_text("mode: observe\n" * 5000),
+        policy_text("objectives:\n" + METRIC * 5000),
+    ],
+    ids=["documents", "aliases", "duplicates", "queries"],
+)
+def test_of_thousands_of_faults_a_file_shows_a_hundred(text: str) -> None:
+    found = load_text(text)
+    assert not found.ok
+    assert len(found.problems) == 100
+
+
+def test_of_many_problems_the_errors_are_kept() -> None:
+    doubtful = METRIC.replace("x[2m]", "delta(x_total[2m])") * 200
+    found = load_text(
+        policy_text(f"objectives:\n{doubtful}".rstrip(), "whenBlind: {then: {replicas: 9}}")
+    )
+    assert not found.ok
+    assert checks(found).count("when-blind-bounds") == 1
+    assert any("101 further problems left out" in problem.remedy for problem in found.problems)
+
+
+def test_a_key_of_a_thousand_letters_is_shown_in_a_screenful() -> None:
+    (problem,) = load_text(policy_text(f"{'k' * 1000}: 1")).problems
+    assert problem.check == "unknown-field"
+    assert len(problem.message) == 400
