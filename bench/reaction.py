@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator
 
 from autoscaler.model import Bounds, Capacity, Decision, Demand, Policy, QueueTime, Sla, Target
 from autoscaler.observe.prometheus import PrometheusSource
-from autoscaler.run.loop import Loop, Tick
 from autoscaler.policy.compile import HPA_DEFAULTS
+from autoscaler.run.loop import Loop, Tick
 from autoscaler.sim.ports import Pages, WorldCluster
 from autoscaler.sim.world import World
 from bench.figures import figure, say

@@ -34,7 +34,7 @@ def _parse(query: str) -> tuple[str | None, str | None]:
     """(what is wrong with it, its type: `vector` for all that may stand, else the name)."""
     import promql_parser
 
-    if len(query) > MAX_LENGTH * 10:
+    if len(query) > MAX_LENGTH:
         return f"it is longer than {MAX_LENGTH:,} characters", None
     try:
         return None, _type(promql_parser.parse(query), promql_parser)
