@@ -109,7 +109,7 @@ def _clean(text: str) -> str:
 def _cells(text: str) -> int:
     """Columns of a terminal: East Asian wide characters take two, combining ones none."""
     return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "" else 1
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in text
     )
 

@@ -122,8 +122,7 @@ def duty_cycle_unreachable(entry: Entry) -> Iterator[Finding]:
             target = format_share(part.average_utilization)
             message = f"a saturated server may never reach a duty cycle of {target}"
             remedy = (
-                "measure it (BERT-large on H200: 0.76 to 0.87) "
-                "and keep `- queueTime` beside it"
+                "measure it (BERT-large on H200: 0.76 to 0.87) and keep `- queueTime` beside it"
             )
             route = ("spec", "objectives", index, "dutyCycle", "averageUtilization")
             yield Finding(route, message, remedy)

@@ -75,6 +75,12 @@ def test_a_query_that_would_overflow_the_parsers_stack_is_refused_unread(query: 
     assert checks(load_text(metric(f"'{query}'"))) == ["promql-syntax"]
 
 
+def test_a_query_may_have_4000_characters() -> None:
+    query = "x" + " " * 3999
+    assert checks(load_text(metric(f"'{query}'"))) == []
+    assert checks(load_text(metric(f"'{query} '"))) == ["promql-syntax"]
+
+
 def test_two_scrapes_are_measured_by_the_scrape_interval_in_force() -> None:
     text = {"a.yaml": metric("'rate(x[59s])'")}
     assert checks(load_texts(text, scrape_interval=30.0)) == ["promql-window"]
@@ -130,6 +136,31 @@ def test_two_policies_meet_on_one_target_by_whatever_way_it_is_named() -> None:
         "target: {name: flower, namespace: default, apiVersion: apps/v1, kind: Deployment}",
     )
     assert "duplicate-target" in checks(load_texts({"a.yaml": first, "b.yaml": second}))
+
+
+def test_the_same_deployment_of_another_api_version_is_the_same_object() -> None:
+    def text(name: str, target: str) -> str:
+        return policy_text(name=name).replace(f"target: {{name: {name}}}", f"target: {{{target}}}")
+
+    first = text("flower", "namespace: a, name: triton")
+    old = text("tulip", "namespace: a, name: triton, apiVersion: apps/v1beta1")
+    elsewhere = text("rose", "namespace: b, name: triton")
+    assert checks(load_texts({"a.yaml": first, "b.yaml": old})) == ["duplicate-target"]
+    assert checks(load_texts({"a.yaml": first, "b.yaml": elsewhere})) == []
+
+
+def test_a_policys_own_namespace_does_not_hide_that_the_target_is_the_same() -> None:
+    def text(name: str, namespace: str) -> str:
+        metadata = f"metadata: {{name: {name}, namespace: {namespace}}}"
+        target = "target: {namespace: serving, name: triton}"
+        return (
+            policy_text(name=name)
+            .replace(f"metadata: {{name: {name}}}", metadata)
+            .replace(f"target: {{name: {name}}}", target)
+        )
+
+    found = load_texts({"a.yaml": text("a", "team-a"), "b.yaml": text("b", "team-b")})
+    assert checks(found) == ["duplicate-target"]
 
 
 def test_lower_below_is_compared_with_the_sla_where_raise_above_is_left_out() -> None:
