@@ -6,7 +6,7 @@ UV_VERSION := 0.13.8
 READY := .venv/.ready
 BIN := .venv/bin
 
-.PHONY: help demo test test-quick testbed cluster lint format schemas bench clean
+.PHONY: help demo test test-quick testbed cluster lint format plots bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ format: $(READY)
 
 bench: $(READY)  ## the figures, one JSON object a line
 	@$(BIN)/python -m bench
+
+plots: $(READY)  ## the plots in docs/plots, from the recordings
+	@$(BIN)/python -m tests.stories.h200_plot docs/plots/h200-4gpu.html
 
 clean:
 	rm -rf .venv out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from autoscaler.decide.capacity import Worth
 from autoscaler.decide.fleet import Fleet, Trust
-from autoscaler.model import Observation, Policy, State
+from autoscaler.model import Capacity, Observation, Policy, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,4 +20,5 @@ class Context:
     trust: Trust
     now: float
     current: int
-    load: Worth | None = None  # None where no capacity is known
+    capacity: Capacity | None = None  # given, or learned
+    load: Worth | None = None  # in replicas' worth; None where no capacity is known

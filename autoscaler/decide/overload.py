@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autoscaler.decide.context import Context
 from autoscaler.decide.fleet import Fleet, Load, Trust
 from autoscaler.model import ModelSignals, Pod, Policy, QueueTime
 from autoscaler.units import format_duration, format_number, format_share
@@ -16,6 +17,8 @@ from autoscaler.units import format_duration, format_number, format_share
 NEAR_CEILING = 0.8
 # A ceiling under 16 requests may be a handful of closed-loop clients rather than a full queue.
 LOWEST_CEILING = 16.0
+# Up to so many per pod may just be in execution: at 0.5 requests/s, 1 pending is no wait of 2 s.
+FEW_PENDING = 4
 # Throughput within a tenth of its slow mean is flat.
 FLAT = 0.1
 
@@ -29,15 +32,16 @@ class Overload:
     load_is_known: bool = False
 
 
-def find(policy: Policy, fleet: Fleet, trust: Trust) -> Overload | None:
+def find(ctx: Context) -> Overload | None:
     """The first sign of overload, most telling first; None where there is no promise to break."""
+    policy, fleet = ctx.policy, ctx.fleet
     tolerable = tolerable_wait(policy)
     if tolerable is None and policy.sla.rejected is None:
         return None
     return (
         _turned_away(policy, fleet.total)
-        or (_long_wait(tolerable, fleet) if tolerable is not None else None)
-        or _stuck_queue(fleet, trust)
+        or (_long_wait(tolerable, ctx) if tolerable is not None else None)
+        or _stuck_queue(fleet, ctx.trust)
     )
 
 
@@ -47,13 +51,6 @@ def tolerable_wait(policy: Policy) -> float | None:
         if isinstance(objective, QueueTime):
             return objective.raise_above
     return policy.sla.queue_time
-
-
-def expected_wait(load: Load) -> float | None:
-    """Little: a request that arrives now waits pending / throughput; 80 at 1,600/s is 50 ms."""
-    if not load.pending.known or not load.completions.known or load.completions.value <= 0:
-        return None
-    return load.pending.value / load.completions.value
 
 
 def _turned_away(policy: Policy, load: Load) -> Overload | None:
@@ -69,14 +66,24 @@ def _turned_away(policy: Policy, load: Load) -> Overload | None:
     )
 
 
-def _long_wait(tolerable: float, fleet: Fleet) -> Overload | None:
-    for name, load in _with_hot_models(fleet):
-        wait = expected_wait(load)
-        if wait is not None and wait >= tolerable:
-            pending, rate = load.pending.value, load.completions.value
+def _long_wait(tolerable: float, ctx: Context) -> Overload | None:
+    """Little: who arrives now waits pending / throughput; 157 pending at 4,800/s are 33 ms.
+
+    Throughput is what completes, or what the serving replicas are known to carry where that is
+    more: five seconds after an idle fleet is hit, the window has hardly seen a completion, and 6
+    pending would read as a wait of seconds.
+    """
+    for name, load in _with_hot_models(ctx.fleet):
+        pending, pods = load.pending.value, load.pending.known
+        rate = max(load.completions.value, _carried(ctx, name))
+        if not load.completions.known or rate <= 0 or pending <= FEW_PENDING * pods:
+            continue
+        wait = pending / rate
+        if wait >= tolerable:
+            whose = f" for {name}" if name else ""
             return Overload(
-                f"{format_number(pending)} requests pending{name} at {format_number(rate)}/s "
-                f"completed make a wait of {format_duration(wait)}, "
+                f"{format_number(pending)} requests pending{whose} at {format_number(rate)}/s "
+                f"make a wait of {format_duration(wait)}, "
                 f"{format_duration(tolerable)} is tolerable",
                 f"under {format_number(tolerable * rate)} pending this would not raise",
                 load_is_known=True,
@@ -84,11 +91,20 @@ def _long_wait(tolerable: float, fleet: Fleet) -> Overload | None:
     return None
 
 
+def _carried(ctx: Context, model: str) -> float:
+    """Requests/s that the serving replicas are known to carry, 0 where nothing is known."""
+    capacity = ctx.capacity
+    if capacity is None:
+        return (ctx.state.bracket.kept or 0.0) * ctx.fleet.serving
+    each = capacity.models.get(model, 0.0) if model else capacity.requests_per_second
+    return (each or 0.0) * ctx.fleet.serving
+
+
 def _with_hot_models(fleet: Fleet) -> list[tuple[str, Load]]:
     """The fleet, then each model: one hot model among nine idle ones must not be averaged away."""
     if len(fleet.models) < 2:
         return [("", fleet.total)]
-    return [("", fleet.total), *((f" for {name}", load) for name, load in fleet.models.items())]
+    return [("", fleet.total), *fleet.models.items()]
 
 
 def _stuck_queue(fleet: Fleet, trust: Trust) -> Overload | None:

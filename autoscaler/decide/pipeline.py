@@ -74,7 +74,7 @@ def decide(
     state = replace(state, calm_since=_calm_since(policy, state, fleet, now))
     capacity = effective(policy, state)
     load = worth(capacity, fleet) if capacity is not None else None
-    ctx = Context(policy, observation, state, fleet, trust, now, current, load)
+    ctx = Context(policy, observation, state, fleet, trust, now, current, capacity, load)
     return _run(ctx)
 
 
@@ -83,7 +83,7 @@ def _run(ctx: Context) -> tuple[Decision, State]:
     said = [propose(objective, ctx) for objective in policy.objectives]
     proposals = [p for p in said if isinstance(p, Proposal)]
     abstained = [p for p in said if isinstance(p, Abstained)]
-    found = overload.find(policy, ctx.fleet, ctx.trust)
+    found = overload.find(ctx)
 
     trace = Trace(current)
     combined = combine(current, proposals)

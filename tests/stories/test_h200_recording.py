@@ -7,35 +7,22 @@ from 60 s, 1.6 from 90 s, 2.4 from 130 s, 3.0 from 180 s; replica 2 killed at 21
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from autoscaler.model import Decision
-from autoscaler.policy import load
 from autoscaler.run.loop import Tick
-from tests.stories.recorded import Walk, prometheus_over, walk
+from tests.stories.h200_plot import BEGAN, walk_recording, write_plot
+from tests.stories.recorded import Walk
 from tests.testbed.parts import PrometheusBinaries
 
 pytestmark = pytest.mark.real
 
-BEGAN = 1795248926.1
-POLICY = Path(__file__).parent / "policies" / "h200-bert-large.yaml"
-
 
 @pytest.fixture(scope="module")
-def ticks(
-    prometheus_binaries: PrometheusBinaries,
-    recordings: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> list[Tick]:
-    policies = load([POLICY])
-    assert policies.ok, policies.problems
-    recording = recordings / "h200-bert-large-4gpu"
-    scratch = tmp_path_factory.mktemp("tsdb")
-    with prometheus_over(recording, prometheus_binaries, scratch) as prometheus:
-        return asyncio.run(walk(prometheus.url, policies.policies, BEGAN, BEGAN + 350, step=5.0))
+def ticks(prometheus_binaries: PrometheusBinaries) -> list[Tick]:
+    return walk_recording()
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +48,11 @@ def test_each_rise_is_answered_within_a_scrape_and_the_window(seen: Walk) -> Non
     assert first(seen, wish=2) <= 60
     assert first(seen, wish=3) <= 150  # 2.4 from 130 s on
     assert first(seen, wish=4) <= 200  # 3.0 from 180 s on
+
+
+def test_idle_server_that_is_hit_is_not_called_overloaded(seen: Walk) -> None:
+    # The load starts at 0 s: half a replica's worth needs one replica, from the first tick on.
+    assert {d.desired for d in seen.between(0, 35)} == {1}
 
 
 def test_cliff_is_told_from_noise(seen: Walk) -> None:
@@ -97,6 +89,14 @@ def test_every_decision_explains_itself(seen: Walk) -> None:
 
 def test_no_tick_had_a_fault_of_its_own(ticks: list[Tick]) -> None:
     assert [fault.text for tick in ticks for fault in tick.problems] == []
+
+
+def test_its_plot_can_be_looked_at(ticks: list[Tick], tmp_path: Path) -> None:
+    write_plot(ticks, tmp_path / "h200.html")
+    page = (tmp_path / "h200.html").read_text()
+    assert page.count("<svg") >= 4
+    assert "Scale up 1 → 2" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
 
 
 def wishes(decisions: list[Decision], objective: str) -> set[int | None]:

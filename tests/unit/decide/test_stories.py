@@ -83,6 +83,18 @@ def test_pending_warns_before_queue_time() -> None:
     assert "make a wait of 100ms" in decision.sentence
 
 
+def test_one_request_in_execution_is_no_overload() -> None:
+    # At 0.5/s one request inside would by Little's law mean a wait of 2 s.
+    story = Story(policy=replace(POLICY, capacity=None), current=1)
+    assert story.sees(0.5, pending=1).desired == 1
+
+
+def test_idle_fleet_that_is_hit_is_not_overloaded_before_it_could_answer() -> None:
+    # 12 completions seen so far in a window of 60 s, 8 pending; one replica carries 100/s
+    story = Story(current=1)
+    assert story.sees(1, completed=0.2, pending=4.5).desired == 1
+
+
 def test_full_queue_refusing_uncounted_is_overload() -> None:
     # A queue of 64 behind 8,000/s waits only 8 ms: far within the SLA, and yet it is full.
     story = Story(policy=replace(POLICY, capacity=None), current=1)
