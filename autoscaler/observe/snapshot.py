@@ -1,0 +1,246 @@
+"""The join: each policy's target, its live pods, and what is known of them, as one Observation.
+
+Two ways to know which pods live: Kubernetes says so, or (without it) their series are fresh and
+their names are those that the target would give. Everything here is one pass over pods and one
+over policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from autoscaler.model import (
+    Metric,
+    Missing,
+    ModelSignals,
+    Observation,
+    Pod,
+    Policy,
+    Replicas,
+    Signal,
+    Target,
+)
+from autoscaler.observe.cluster import ClusterReading, TargetReading
+from autoscaler.observe.names import Owners
+from autoscaler.observe.pods import ALL_MODELS
+from autoscaler.observe.port import PodReading, Readings
+from autoscaler.observe.triton import unknown_model
+from autoscaler.units import format_duration
+
+INFERRED = "pods inferred from series, by their names: no access to Kubernetes"
+NOT_ASKED = Missing("this query was not asked")
+NOT_READ = Missing("its replicas were not read")
+
+
+def join(
+    policies: Sequence[Policy],
+    readings: Readings,
+    cluster: ClusterReading | None,
+    now: float,
+) -> dict[str, Observation]:
+    """Policy.key → Observation, for every policy, whatever is missing. `now` is Unix time."""
+    by_target = _series_by_target({policy.target for policy in policies}, readings)
+    observations = {}
+    for policy in policies:
+        series = by_target.get(policy.target, ())
+        if cluster is None:
+            observation = _from_series(policy, readings, series, now)
+        else:
+            target = cluster.targets.get(policy.target, NOT_READ)
+            observation = _from_cluster(policy, readings, target, series, now)
+        observations[policy.key] = observation
+    return observations
+
+
+def _series_by_target(
+    targets: Iterable[Target], readings: Readings
+) -> dict[Target, list[tuple[str, PodReading]]]:
+    """Pods with series, under the target whose pods are named so."""
+    owners = Owners(targets)
+    found: dict[Target, list[tuple[str, PodReading]]] = {}
+    for (namespace, pod), reading in readings.pods.items():
+        target = owners.of(namespace, pod)
+        if target is not None:
+            found.setdefault(target, []).append((pod, reading))
+    return found
+
+
+# --- with Kubernetes -------------------------------------------------------------------------
+
+
+def _from_cluster(
+    policy: Policy,
+    readings: Readings,
+    target: TargetReading | Missing,
+    series: Sequence[tuple[str, PodReading]],
+    now: float,
+) -> Observation:
+    if isinstance(target, Missing):
+        return _observation(policy, readings, target, (), (target.missing,))
+    live = [pod for pod in target.pods if not pod.terminating and pod.phase not in _OVER]
+    known = {pod.name for pod in target.pods}
+    namespace = policy.target.namespace
+    rows = [(pod, readings.pods.get((namespace, pod.name))) for pod in live]
+    models = _models(policy, (reading for _, reading in rows))
+    pods = tuple(
+        [
+            _with_signals(pod, reading, _silence(pod, reading, readings, now), models)
+            for pod, reading in rows
+        ]
+    )
+    notes = (
+        _note("terminating, left out", [pod.name for pod in target.pods if pod.terminating]),
+        _note("over (failed or completed), left out", [p.name for p in target.pods if _over(p)]),
+        _note("gone but for their series, left out", [n for n, _ in series if n not in known]),
+        _note("not Ready", [pod.name for pod in live if not pod.ready]),
+    )
+    return _observation(policy, readings, target.replicas, pods, notes)
+
+
+_OVER = ("Succeeded", "Failed")
+
+
+def _over(pod: Pod) -> bool:
+    return pod.phase in _OVER and not pod.terminating
+
+
+def _silence(
+    pod: Pod, reading: PodReading | None, readings: Readings, now: float
+) -> Missing | None:
+    """Why this pod's signals are not known; None where they are."""
+    if readings.failed is not None:
+        return Missing(readings.failed)
+    stale = _stale(reading, readings, now)
+    if stale is None:
+        return None
+    if not pod.ready and reading is None:
+        return Missing(f"{pod.name} is not Ready and has no series yet")
+    return Missing(f"{pod.name}: {stale}")
+
+
+# --- without ---------------------------------------------------------------------------------
+
+
+def _from_series(
+    policy: Policy, readings: Readings, series: Sequence[tuple[str, PodReading]], now: float
+) -> Observation:
+    if readings.failed is not None:
+        why = Missing(readings.failed)
+        return _observation(policy, readings, why, (), (INFERRED,))
+    fresh = [(name, reading) for name, reading in series if not _stale(reading, readings, now)]
+    gone = [name for name, reading in series if _stale(reading, readings, now)]
+    models = _models(policy, (reading for _, reading in fresh))
+    pods = tuple([_with_signals(Pod(name), reading, None, models) for name, reading in fresh])
+    notes = (INFERRED, _note(f"silent for over {_limit(readings)}, left out", gone))
+    if not pods:
+        # No pod seen is no proof of none: a scrape job that broke looks the same.
+        target = policy.target
+        replicas: Replicas | Missing = Missing(
+            f"no pod named like {target.name}-… in namespace {target.namespace} has fresh series"
+        )
+    else:
+        replicas = Replicas(desired=len(pods), ready=len(pods), source="series")
+    return _observation(policy, readings, replicas, pods, notes)
+
+
+# --- both ------------------------------------------------------------------------------------
+
+
+def _stale(reading: PodReading | None, readings: Readings, now: float) -> str | None:
+    """Why a reading is too old to use, or None: its last sample is up to 3 scrapes + 5 s old.
+
+    Measured from when the readings were taken: a slow tick must not age them. Readings that are
+    themselves that old do age.
+    """
+    if reading is None:
+        return f"{readings.source} knows no series of it"
+    taken = readings.at if now - readings.at <= readings.fresh_for else now
+    age = taken - reading.fresh_at
+    if age <= readings.fresh_for:
+        return None
+    if age == float("inf"):
+        return reading.failed or "never sampled"
+    why = f" ({reading.failed})" if reading.failed else ""
+    return f"last sample {format_duration(age)} ago, over {_limit(readings)}{why}"
+
+
+def _limit(readings: Readings) -> str:
+    return format_duration(readings.fresh_for)
+
+
+def _models(policy: Policy, readings: Iterable[PodReading | None]) -> tuple[str, ...]:
+    """The models that any of the target's pods is known to hold: all of them hold the same.
+
+    So that a silent pod reads as Missing for each model, never as a pod without load.
+    """
+    names = dict.fromkeys(policy.capacity.models if policy.capacity else ())
+    for reading in readings:
+        if reading is not None:
+            for signals in reading.models:
+                if signals.model not in names:
+                    names[signals.model] = None
+    names.pop(ALL_MODELS, None)
+    return tuple(names) or (ALL_MODELS,)
+
+
+def _with_signals(
+    pod: Pod, reading: PodReading | None, silence: Missing | None, models: tuple[str, ...]
+) -> Pod:
+    signals: tuple[ModelSignals, ...]
+    if reading is None or silence is not None:
+        why = silence or Missing("no series")
+        signals = tuple([unknown_model(model, why) for model in models])
+        duty: Signal = why
+        watts: Signal = why
+    else:
+        signals, duty, watts = reading.models, reading.duty_cycle, reading.gpu_power
+    return Pod(
+        pod.name,
+        pod.ready,
+        pod.terminating,
+        pod.phase,
+        pod.created_at,
+        pod.node,
+        signals,
+        duty,
+        watts,
+    )
+
+
+def _observation(
+    policy: Policy,
+    readings: Readings,
+    replicas: Replicas | Missing,
+    pods: tuple[Pod, ...],
+    notes: Iterable[str],
+) -> Observation:
+    metrics = {
+        objective.id: _metric(objective.query, readings)
+        for objective in policy.objectives
+        if isinstance(objective, Metric)
+    }
+    return Observation(
+        policy=policy.key,
+        at=readings.at,
+        replicas=replicas,
+        pods=pods,
+        metrics=metrics,
+        windows=readings.windows,
+        source=readings.source,
+        notes=tuple([note for note in notes if note]),
+    )
+
+
+def _metric(query: str, readings: Readings) -> Signal:
+    if readings.failed is not None:
+        return Missing(readings.failed)
+    return readings.metrics.get(query, NOT_ASKED)
+
+
+def _note(what: str, names: Sequence[str]) -> str:
+    """`2 pods terminating, left out: flower-a, flower-b`; empty for none."""
+    if not names:
+        return ""
+    more = ", …" if len(names) > 3 else ""
+    pods = "1 pod" if len(names) == 1 else f"{len(names)} pods"
+    return f"{pods} {what}: {', '.join(sorted(names)[:3])}{more}"
