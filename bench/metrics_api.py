@@ -5,7 +5,7 @@ from another: clients on kept-alive connections, one request at a time each, a c
 shown as the aggregator does. The gate lets everybody in: what it costs is not in here. Outgoing
 connections of the server are counted by an audit hook: each query of Prometheus would be one.
 
-    python -m bench.metrics_api [--pods 1000] [--seconds 5] [--plain]
+    python -m bench.metrics_api [--pods 1000] [--seconds 5]
 """
 
 from __future__ import annotations
@@ -228,14 +228,14 @@ def _load(
 
 
 def _report(size: str, alone: Any, together: Any, connects: int, rendered: int) -> None:
-    for clients, (times, length, taken) in ((1, alone), (CLIENTS, together)):
+    for clients, (times, _, taken) in ((1, alone), (CLIENTS, together)):
         of = f"{size}, {clients} client{'s' if clients > 1 else ''}"
         cuts = statistics.quantiles(times, n=100, method="inclusive")
         figure("metrics_api_rate", len(times) / taken, "requests/s", of)
         figure("metrics_api_p50", cuts[49] * 1e3, "ms", of)
         figure("metrics_api_p99", cuts[98] * 1e3, "ms", of)
     requests = len(alone[0]) + len(together[0])
-    figure("metrics_api_body", length / 1e3, "kB", size)
+    figure("metrics_api_body", together[1] / 1e3, "kB", size)
     figure("metrics_api_queries_per_request", connects / requests, "1", size, requests=requests)
     figure("metrics_api_renderings", rendered, "1", size)
 
@@ -244,13 +244,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pods", type=int, action="append", help="these sizes only")
     parser.add_argument("--seconds", type=float, default=5.0, help="of load with 8 clients")
-    parser.add_argument("--plain", action="store_true", help="without gzip, too")
     arguments = parser.parse_args()
-    say("metrics API: pods/*/avg_time_queue_us over TLS; the HPA takes gzip")
+    say("metrics API: pods/*/avg_time_queue_us over TLS; an HPA takes gzip")
     with TemporaryDirectory() as folder:
         certificates(Path(folder))
         for pods in arguments.pods or SIZES:
-            for gzip in (True, False) if arguments.plain else (True,):
+            for gzip in (True, False):
                 one_size(pods, arguments.seconds, gzip, folder)
 
 

@@ -151,6 +151,8 @@ def truth(pod: BenchPod, at: float, window: float) -> Truth:
     if len(inside) < 2 or (pod.restarted_at and inside[0] < pod.restarted_at <= inside[-1]):
         return Truth(None, None)  # what a restart swallowed nobody can know
     first, last = inside[0], inside[-1]
+    if at - last > 2 * SCRAPE:
+        return Truth(None, None)  # the pod is down at this moment: it has no rate
     count = waited = arrived = 0.0
     for model in pod.models:
         a, b = model.completed(first), model.completed(last)

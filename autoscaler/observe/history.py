@@ -78,7 +78,7 @@ class History:
         failed = _series(failures)
         pending = groups.get((triton.PENDING, model), ())
         gauges = [series for name, series in pending if name in self._now]
-        completed = _rate(done, fast, end, YOUNG)
+        completed = _rate(done, fast, YOUNG)
         no_failure: Part = YOUNG if completed is YOUNG else 0.0
         no_queue = YOUNG if completed is YOUNG or queue else NO_QUEUE
         return triton.model_signals(
@@ -86,12 +86,12 @@ class History:
             self.fresh_at,
             windows,
             completed,
-            _rate(done, slow, end, YOUNG),
-            _rate(queue, fast, end, no_queue),
-            _rate(queue, slow, end, no_queue),
-            _rate(failed, fast, end, no_failure),
-            _rate(failed, slow, end, no_failure),
-            _rejected(failures, fast, end, no_failure),
+            _rate(done, slow, YOUNG),
+            _rate(queue, fast, no_queue),
+            _rate(queue, slow, no_queue),
+            _rate(failed, fast, no_failure),
+            _rate(failed, slow, no_failure),
+            _rejected(failures, fast, no_failure),
             sum(series.values[-1] for series in gauges) if gauges else NO_GAUGE,
             sum(min(series.within(fast), default=series.values[-1]) for series in gauges)
             if gauges
@@ -99,8 +99,8 @@ class History:
             sum(max(series.within(slow), default=series.values[-1]) for series in gauges)
             if gauges
             else NO_GAUGE,
-            _slope(gauges, fast, end),
-            _slope(gauges, slow, end),
+            _slope(gauges, fast),
+            _slope(gauges, slow),
         )
 
     def _duty_cycle(self, start: float, completed: float, windows: Windows) -> Signal:
@@ -133,22 +133,22 @@ def _series(named: Iterable[tuple[SeriesName, Series]]) -> list[Series]:
     return [series for _, series in named]
 
 
-def _rejected(failures: Named, start: float, end: float, absent: Part) -> Part:
+def _rejected(failures: Named, start: float, absent: Part) -> Part:
     rejected = [series for name, series in failures if name.reason == triton.REJECTED]
     untold = [series for name, series in failures if name.reason is None]
-    if not rejected and any(series.rate(start, end) for series in untold):
+    if not rejected and any(series.rate(start) for series in untold):
         return NO_REASON
-    return _rate(rejected, start, end, absent)
+    return _rate(rejected, start, absent)
 
 
-def _rate(many: Iterable[Series], start: float, end: float, absent: Part) -> Part:
+def _rate(many: Iterable[Series], start: float, absent: Part) -> Part:
     """Σ over versions and gpu_uuid; `absent` where none of them has two samples."""
-    rates = [rate for series in many if (rate := series.rate(start, end)) is not None]
+    rates = [rate for series in many if (rate := series.rate(start)) is not None]
     return sum(rates) if rates else absent
 
 
-def _slope(gauges: list[Series], start: float, end: float) -> Part:
+def _slope(gauges: list[Series], start: float) -> Part:
     if not gauges:
         return NO_GAUGE
-    slopes = [slope for series in gauges if (slope := series.slope(start, end)) is not None]
+    slopes = [slope for series in gauges if (slope := series.slope(start)) is not None]
     return sum(slopes) if slopes else YOUNG

@@ -69,7 +69,7 @@ class PrometheusSource:
         due = time.monotonic() + deadline
         answers = await self._measure(now, deadline / 2) if self._must_measure(now) else {}
         windows = self.windows
-        texts = triton.queries(windows) | gpu.gpu_queries(windows)
+        texts = triton.queries(windows, self._interval) | gpu.gpu_queries(windows)
         table = Table()
         reduce = reductions(table)
         asks = {name: (text, reduce(name)) for name, text in texts.items() if name not in answers}

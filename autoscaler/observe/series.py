@@ -1,16 +1,13 @@
-"""A series' recent samples, and what PromQL would make of them.
+"""A series' recent samples, and what they say per second.
 
-Rates are Prometheus' own, extrapolation included, so that both sources give one figure: a pod
-that is 20 s old in a window of 60 s has its requests divided by 60.
+What changed between the first and the last sample of the window is divided by the time between
+those two, not by the window: a pod that is 20 s old in a window of 60 s has had 20 s to answer.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-
-# A gap to the window's edge under 1.1 times the usual spacing is the scrapes' rhythm.
-_RHYTHM = 1.1
 
 
 class Series:
@@ -41,39 +38,21 @@ class Series:
         if count:
             del self.times[:count], self.values[:count], self._grown[:count]
 
-    def rate(self, start: float, end: float) -> float | None:
-        """Growth of a counter per second over (start, end], None under two samples."""
-        first = bisect_right(self.times, start)
-        if len(self.times) - first < 2:
-            return None
-        growth = self._grown[-1] - self._grown[first]
-        # A counter cannot have been below 0: that bounds how far back it is extrapolated.
-        covered = self.times[-1] - self.times[first]
-        zero = covered * self.values[first] / growth if growth > 0 else float("inf")
-        return growth * self._stretch(first, start, end, zero) / (end - start)
+    def rate(self, start: float) -> float | None:
+        """Growth of a counter per second since `start`, None under two samples."""
+        return self._per_second(self._grown, start)
 
-    def slope(self, start: float, end: float) -> float | None:
-        """Change of a gauge per second over (start, end], None under two samples."""
-        first = bisect_right(self.times, start)
-        if len(self.times) - first < 2:
-            return None
-        change = self.values[-1] - self.values[first]
-        return change * self._stretch(first, start, end, float("inf")) / (end - start)
+    def slope(self, start: float) -> float | None:
+        """Change of a gauge per second since `start`, None under two samples."""
+        return self._per_second(self.values, start)
 
     def within(self, start: float) -> array[float]:
         """The values later than `start`."""
         return self.values[bisect_right(self.times, start) :]
 
-    def _stretch(self, first: int, start: float, end: float, zero: float) -> float:
-        """How much longer than its samples the series is taken to be, as a factor.
-
-        Samples at 5, 10, 15 and 20 s of a window of 20 s: 15 s seen stand for 20, so 4/3. An
-        edge further off than the rhythm means that the series began or ended inside the window:
-        half a step is added there.
-        """
-        covered = self.times[-1] - self.times[first]
-        step = covered / (len(self.times) - first - 1)
-        before, after = self.times[first] - start, max(0.0, end - self.times[-1])
-        before = before if before < _RHYTHM * step else step / 2
-        after = after if after < _RHYTHM * step else step / 2
-        return (covered + min(before, zero) + after) / covered
+    def _per_second(self, values: array[float], start: float) -> float | None:
+        """Change between the first and the last sample in the window, by the time between them."""
+        first = bisect_right(self.times, start)
+        if len(self.times) - first < 2:
+            return None
+        return (values[-1] - values[first]) / (self.times[-1] - self.times[first])

@@ -82,7 +82,7 @@ async def test_a_models_first_requests_count(fleet: Fleet) -> None:
     await fleet.read(quiet)
     readings = await fleet.read(quiet + page(success=200, gpu=None))
     new = next(m for m in readings.pods[POD].models if m.model == "bert")
-    assert value(new.completions) == pytest.approx(200 / 20, rel=0.01)
+    assert value(new.completions) == pytest.approx(200 / 5, rel=0.01)
 
 
 async def test_a_model_that_is_unloaded_is_gone(fleet: Fleet) -> None:

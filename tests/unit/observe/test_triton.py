@@ -160,3 +160,12 @@ def test_no_query_averages_over_series_or_matches_on_gpu_uuid() -> None:
 
 def test_spans_are_prometheus_durations() -> None:
     assert (span(60.0), span(0.5), span(1.5)) == ("60s", "500ms", "1500ms")
+
+
+def test_backlog_that_drains_is_not_a_stall() -> None:
+    """100/s complete while pending falls by 120/s: hardly anything arrives, and that is known."""
+    signals = model_signals(
+        "m", 0.0, WINDOWS, 100.0, 100.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0, 50.0, 900.0, -120.0, 0.0
+    )
+    assert isinstance(signals.arrivals, Sample)
+    assert signals.arrivals.value == 0.0
