@@ -1,9 +1,10 @@
-"""The metrics API over TLS at 10, 100, 1,000 and 10,000 pods, as an HPA asks it.
+"""The metrics API over TLS at 10, 100, 1,000 and 10,000 pods, as the aggregator asks it for an HPA.
 
-The server is a process of its own that ticks (publishes a fresh view every 5 s); the load comes
-from another: clients on kept-alive connections, one request at a time each, a client certificate
-shown as the aggregator does. The gate lets everybody in: what it costs is not in here. Outgoing
-connections of the server are counted by an audit hook: each query of Prometheus would be one.
+The server is a process of its own that ticks (publishes a fresh view every 5 s), behind the real
+gate: the front proxy's certificate and its X-Remote-* headers, SubjectAccessReviews remembered as
+always (the API server itself is a stub that allows). The load comes from another process: clients
+on kept-alive connections, one request at a time each. Outgoing connections of the server are
+counted by an audit hook (each first query of Prometheus would be one), reviews by the stub.
 
     python -m bench.metrics_api [--pods 1000] [--seconds 5]
 """
@@ -19,10 +20,11 @@ import statistics
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import trustme
 
@@ -34,6 +36,14 @@ TICK = 5.0
 TARGET = (
     "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/%2A/avg_time_queue_us"
     "?labelSelector=app%3Dflower"
+)
+HPA = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
+REMOTE = (
+    f"X-Remote-User: {HPA}\r\nX-Remote-Uid: 7a0c6f1e\r\n"
+    "X-Remote-Group: system:serviceaccounts\r\n"
+    "X-Remote-Group: system:serviceaccounts:kube-system\r\n"
+    "X-Remote-Group: system:authenticated\r\n"
+    "X-Remote-Extra-Authentication.kubernetes.io%2fcredential-Id: JTI=9f2d\r\n"
 )
 
 
@@ -49,26 +59,52 @@ def serve(pods: int, folder: str, port: Connection) -> None:
             connects += 1
 
     sys.addaudithook(hook)
-    asyncio.run(_serve(pods, folder, port, lambda: connects))
+    pem, authorities = (Path(folder, name).read_bytes() for name in ("server.pem", "ca.pem"))
+    asyncio.run(_serve(pods, pem, authorities.decode(), port, lambda: connects))
 
 
-async def _serve(pods: int, folder: str, port: Connection, connects: Any) -> None:
+async def _serve(
+    pods: int, pem: bytes, authorities: str, port: Connection, connects: Callable[[], int]
+) -> None:
     from autoscaler.clock import SystemClock
+    from autoscaler.serve.access.front_proxy import parse
+    from autoscaler.serve.access.gate import DelegatingGate
+    from autoscaler.serve.access.reviews import Reviews
+    from autoscaler.serve.access.tls import ServingTls
     from autoscaler.serve.metrics_api.server import MetricsApi
 
-    class Everybody:
-        async def admit(self, *_: object) -> None: ...
+    reviews = 0
 
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=f"{folder}/ca.pem")
-    context.load_cert_chain(f"{folder}/server.pem")
-    context.verify_mode = ssl.CERT_REQUIRED
-    api = MetricsApi(Everybody(), SystemClock())
-    await api.start("127.0.0.1", 0, context)
+    class Allowing:
+        async def request(self, *_: object, **__: object) -> dict[str, Any]:
+            nonlocal reviews
+            reviews += 1
+            return {"status": {"allowed": True}}
+
+    class Fixed:
+        now = parse(
+            {
+                "requestheader-client-ca-file": authorities,
+                "requestheader-allowed-names": '["front-proxy-client"]',
+                "requestheader-username-headers": '["X-Remote-User"]',
+                "requestheader-group-headers": '["X-Remote-Group"]',
+                "requestheader-uid-headers": '["X-Remote-Uid"]',
+                "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+            }
+        )
+
+    tls = ServingTls(say)
+    tls.use_certificate(pem, pem)
+    tls.use_authorities(Fixed.now.pem)
+    clock = SystemClock()
+    gate = DelegatingGate(cast(Any, Fixed()), Reviews(cast(Any, Allowing()), clock), clock)
+    api = MetricsApi(gate, clock)
+    await api.start("127.0.0.1", 0, tls.context)
     ticks = asyncio.create_task(_tick(api, pods))
     loop = asyncio.get_running_loop()
     port.send(api.port)
     while (await loop.run_in_executor(None, port.recv)) == "count":
-        port.send((connects(), api.answers.rendered))
+        port.send((connects(), reviews, api.answers.rendered))
     ticks.cancel()
     await api.close()
 
@@ -119,7 +155,7 @@ def load(
     request = (
         (
             f"GET {TARGET} HTTP/1.1\r\nHost: localhost\r\n"
-            "Accept: application/vnd.kubernetes.protobuf, */*\r\n"
+            f"Accept: application/vnd.kubernetes.protobuf, */*\r\n{REMOTE}"
         ).encode()
         + coding
         + b"\r\n"
@@ -198,9 +234,9 @@ def one_size(pods: int, seconds: float, gzip: bool, folder: str) -> None:
         alone = _load(spawn, port, folder, 1, seconds / 2, gzip)
         together = _load(spawn, port, folder, CLIENTS, seconds, gzip)
         ours.send("count")
-        connects, rendered = ours.recv()
+        counts = ours.recv()
         size = f"{pods} pods, {'gzip' if gzip else 'identity'}"
-        _report(size, alone, together, connects, rendered)
+        _report(size, alone, together, *counts)
         assert server.pid is not None
         figure("metrics_api_resident", resident_mb(server.pid), "MB", size)
         ours.send("stop")
@@ -227,7 +263,9 @@ def _load(
         process.kill()
 
 
-def _report(size: str, alone: Any, together: Any, connects: int, rendered: int) -> None:
+def _report(
+    size: str, alone: Any, together: Any, connects: int, reviews: int, rendered: int
+) -> None:
     for clients, (times, _, taken) in ((1, alone), (CLIENTS, together)):
         of = f"{size}, {clients} client{'s' if clients > 1 else ''}"
         cuts = statistics.quantiles(times, n=100, method="inclusive")
@@ -237,6 +275,7 @@ def _report(size: str, alone: Any, together: Any, connects: int, rendered: int) 
     requests = len(alone[0]) + len(together[0])
     figure("metrics_api_body", together[1] / 1e3, "kB", size)
     figure("metrics_api_queries_per_request", connects / requests, "1", size, requests=requests)
+    figure("metrics_api_reviews_per_request", reviews / requests, "1", size, reviews=reviews)
     figure("metrics_api_renderings", rendered, "1", size)
 
 
@@ -245,7 +284,7 @@ def main() -> None:
     parser.add_argument("--pods", type=int, action="append", help="these sizes only")
     parser.add_argument("--seconds", type=float, default=5.0, help="of load with 8 clients")
     arguments = parser.parse_args()
-    say("metrics API: pods/*/avg_time_queue_us over TLS; an HPA takes gzip")
+    say("metrics API: pods/*/avg_time_queue_us through the real gate; an HPA takes gzip")
     with TemporaryDirectory() as folder:
         certificates(Path(folder))
         for pods in arguments.pods or SIZES:

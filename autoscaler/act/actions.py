@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 from autoscaler.model import Action, Decision, Observation, Policy, Replicas
 
-NOT_YET = {
-    "recommend": "this version does not serve them to an HPA",
-    "scale": "this version does not write replicas",
-}
+NOT_SERVED = "without --metrics-api no HPA can follow them"
+NOT_WRITTEN = "this version does not write replicas"
 
 
 def plan(policy: Policy, decision: Decision, observation: Observation) -> tuple[Action, ...]:
@@ -37,10 +35,11 @@ def plan(policy: Policy, decision: Decision, observation: Observation) -> tuple[
     return (scale,)
 
 
-def withheld(policies: Sequence[Policy]) -> tuple[str, ...]:
-    """What will not happen in this version although a policy's mode asks for it, in sentences."""
+def withheld(policies: Sequence[Policy], *, serving: bool = False) -> tuple[str, ...]:
+    """What will not happen although a policy's mode asks for it, in sentences."""
+    missing_by_mode = {"scale": NOT_WRITTEN} | ({} if serving else {"recommend": NOT_SERVED})
     said = []
-    for mode, missing in NOT_YET.items():
+    for mode, missing in missing_by_mode.items():
         keys = [policy.key for policy in policies if policy.mode == mode]
         if keys:
             names = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoscaler.cli import RuntimeTrouble
+from autoscaler.cli.metrics_options import metrics_options, metrics_settings
 from autoscaler.cli.options import (
     EXISTING,
     in_cluster,
@@ -71,6 +72,7 @@ REPLAY_BUDGET = 30.0
     show_default=f"127.0.0.1:{PORT}, in a cluster 0.0.0.0:{PORT}",
     help="Metrics, health and status page; or none.",
 )
+@metrics_options
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="[default: text on a TTY]")
 @click.option(
     "--from", "start", type=Time(), help="Replay recorded time from here (RFC 3339, Unix)."
@@ -117,6 +119,8 @@ def command(
         journal_max=journal_max,
         journal_unchanged=journal_unchanged,
         state=state,
+        watches=daemon,
+        metrics=metrics_settings(given) if daemon else None,
         replay_from=start if replay else None,
         **signals(given),
         **(kubernetes(given) | ({"kubernetes": False} if replay else {})),

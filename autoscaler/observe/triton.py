@@ -197,10 +197,13 @@ def _arrivals(
     """
     if change is NO_GAUGE:
         change = 0.0  # an old Triton: what completes is the best there is, while it completes
-    for part in (completed, failed, change):
-        if isinstance(part, Missing):
-            return part
-    total = completed + failed + change  # type: ignore[operator]
+    if isinstance(completed, Missing):
+        return completed
+    if isinstance(failed, Missing):
+        return failed
+    if isinstance(change, Missing):
+        return change
+    total = completed + failed + change
     if total > 0.0 or completed > 0.0:
         return Sample(max(total, 0.0), at, window)  # a backlog may drain faster than it is fed
     if isinstance(pending, Missing):

@@ -15,11 +15,13 @@ from autoscaler.act.executor import DryRun, Executor
 from autoscaler.clock import Clock, SystemClock, WalkingClock
 from autoscaler.model import Decision, Policy
 from autoscaler.observe.cluster import KubernetesCluster
+from autoscaler.observe.watched import WatchedCluster
 from autoscaler.policy import PolicySet, load
 from autoscaler.run.faults import Cause, Fault, FaultLog, internal
 from autoscaler.run.fingerprint import fingerprint
 from autoscaler.run.journal import FileJournal, Journal, NoJournal
 from autoscaler.run.loop import Loop, Tick
+from autoscaler.run.metrics import MetricsServing, MetricsSettings
 from autoscaler.run.narrate import Narrator
 from autoscaler.run.reload import Reloader
 from autoscaler.run.state import FileStates, MemoryStates
@@ -55,7 +57,9 @@ class Settings:
     journal_max: int = 64 * 2**20
     journal_unchanged: float = 60.0
     state: Path | None = None
+    watches: bool = False  # a daemon: pods and targets from a watch rather than a list a tick
     replay_from: float | None = None
+    metrics: MetricsSettings | None = None
 
 
 class App:
@@ -88,10 +92,16 @@ class App:
         )
         self.telemetry = Telemetry(self.board, self.clock.now)
         self.telemetry.causes(get_args(Cause))
+        self._cluster = _cluster(client, self.clock, watches=settings.watches)
+        self.metrics = (
+            MetricsServing(settings.metrics, client, self.clock, self.board, log)
+            if settings.metrics and client
+            else None
+        )
         self.loop = Loop(
             self._policies,
             source,
-            cluster=None if client is None else KubernetesCluster(client),
+            cluster=self._cluster,
             executor=self.executor,
             states=FileStates(settings.state) if settings.state else MemoryStates(),
             journal=self.journal,
@@ -123,6 +133,10 @@ class App:
 
     async def close(self) -> None:
         self.journal.close()
+        if self.metrics is not None:
+            await self.metrics.close()
+        if isinstance(self._cluster, WatchedCluster):
+            await self._cluster.close()
         await self.source.close()
         if self._client is not None:
             await self._client.close()
@@ -145,7 +159,7 @@ class App:
             for policy in self._reloader.policies
             if self._namespace is None or policy.namespace == self._namespace
         ]
-        said = withheld(policies)
+        said = withheld(policies, serving=self.metrics is not None)
         if said != self._said:
             self._said = said
             for sentence in said:
@@ -155,6 +169,9 @@ class App:
     def _publish(self, tick: Tick) -> None:
         faults = [*tick.problems, *self._reload_faults()]
         try:
+            if self.metrics is not None and isinstance(self._cluster, WatchedCluster):
+                self.metrics.publish(tick, self._cluster.last)
+                faults += [Fault("access", problem) for problem in self.metrics.problems]
             self._show(tick, faults)
             self._count(tick, faults)
         except Exception as error:  # noqa: BLE001 -- what shows the loop must not stop it
@@ -210,7 +227,20 @@ async def assemble(
 ) -> App:
     """Everything from the settings. Makes no request yet; raises SetupError."""
     client = await _kubernetes(settings, say)
+    if settings.metrics and client is None:
+        raise SetupError(
+            "--metrics-api needs Kubernetes: it asks the API server who may read; give --kubeconfig"
+        )
     return App(settings, policies, _source(settings), client, log, on_tick)
+
+
+def _cluster(
+    client: KubeClient | None, clock: Clock, *, watches: bool
+) -> WatchedCluster | KubernetesCluster | None:
+    """A daemon watches; a single look asks."""
+    if client is None:
+        return None
+    return WatchedCluster(client, clock) if watches else KubernetesCluster(client)
 
 
 def load_policies(settings: Settings) -> PolicySet:

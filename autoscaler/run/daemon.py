@@ -23,6 +23,8 @@ async def serve_until_stopped(app: App, log: Any, listen: tuple[str, int] | None
         server = await start(app.board, app.telemetry.registry, app.clock, *listen)
         log.info("listening", address=f"http://{server.host}:{server.port}/")
     try:
+        if app.metrics is not None:
+            await app.metrics.open()
         with Signals(reload=app.force_reload) as signals:
             await until_stopped(app.loop.run, signals.stop, lambda: app.loop.ticking)
             if signals.received:

@@ -9,7 +9,17 @@ from typing import Any, Literal
 from autoscaler.units import format_duration
 
 Cause = Literal[
-    "policies", "source", "cluster", "decide", "state", "act", "journal", "clock", "budget", "tick"
+    "policies",
+    "source",
+    "cluster",
+    "decide",
+    "state",
+    "act",
+    "journal",
+    "clock",
+    "budget",
+    "tick",
+    "access",
 ]
 
 # Events rather than conditions: there is nothing to recover from.

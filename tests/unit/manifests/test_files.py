@@ -48,7 +48,6 @@ def test_the_arguments_are_options_of_run() -> None:
     assert {argument.partition("=")[0] for argument in (*given, "--dry-run")} <= options_of_run()
 
 
-@pytest.mark.xfail(reason="run has no --metrics-api yet", strict=True)
 def test_the_metrics_apis_arguments_are_options_of_run() -> None:
     assert {argument.partition("=")[0] for argument in added_arguments()} <= options_of_run()
 
