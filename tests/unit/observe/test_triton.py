@@ -160,4 +160,3 @@ def test_no_query_averages_over_series_or_matches_on_gpu_uuid() -> None:
 
 def test_spans_are_prometheus_durations() -> None:
     assert (span(60.0), span(0.5), span(1.5)) == ("60s", "500ms", "1500ms")
-
