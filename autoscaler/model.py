@@ -117,6 +117,10 @@ class Replicas:
     source: str = "kubernetes"
     resource_version: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.desired < 0 or self.ready < 0:
+            raise ValueError("replicas are 0 or more")
+
 
 @dataclass(frozen=True, slots=True)
 class Windows:
@@ -125,6 +129,10 @@ class Windows:
     __pydantic_config__ = WIRE
     fast: float = 60.0
     slow: float = 300.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fast <= self.slow:
+            raise ValueError("windows are positive, and the slow one is no shorter than the fast")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Commands are imported when they are called: `--help` loads click and nothing els
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -106,6 +107,12 @@ def main(args: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _reader_left()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return _internal(error, arguments)
+        _reader_left()
+        click.echo(f"{PROGRAM}: standard output cannot be written: {error.strerror}", err=True)
+        return RUNTIME_ERROR
     except Exception as error:  # noqa: BLE001 -- the last line of defence: one line, not a trace
         return _internal(error, arguments)
     return result if isinstance(result, int) else 0

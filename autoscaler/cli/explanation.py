@@ -33,7 +33,7 @@ def explain(decision: Decision, observation: Observation | None) -> list[str]:
     if decision.hold and decision.hold not in decision.sentence:
         lines += wrap(f"It holds: {decision.hold}.")
     if decision.flip:
-        lines += wrap(f"Would change with: {decision.flip}.")
+        lines += wrap(f"What would change it: {decision.flip}.")
     lines += _section("Each objective", _proposals(decision))
     lines += _section("Each stage", (_step(step) for step in decision.trace))
     lines += _section("Figures", _figures(decision))
@@ -56,13 +56,13 @@ def _bullet(text: str) -> list[str]:
 def _proposals(decision: Decision) -> Iterator[str]:
     for proposal in decision.proposals:
         size = "has no say" if proposal.replicas is None else f"wants {proposal.replicas}"
-        flip = f" (would change with: {proposal.flip})" if proposal.flip else ""
+        flip = f" (what would change it: {proposal.flip})" if proposal.flip else ""
         yield f"{proposal.objective} {size}: {proposal.reason}{flip}"
 
 
 def _step(step: Step) -> str:
     moved = f"{step.before} → {step.after}" if step.before != step.after else f"{step.after} stays"
-    flip = f" (would change with: {step.flip})" if step.flip else ""
+    flip = f" (what would change it: {step.flip})" if step.flip else ""
     return f"{step.stage}: {moved}: {step.reason}{flip}"
 
 

@@ -31,6 +31,13 @@ def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def _existing(_: click.Context, __: click.Parameter, value: tuple[Path, ...]) -> tuple[Path, ...]:
+    """A default that nobody typed is a matter of usage, not a faulty file."""
+    if value == (Path("policies"),) and not value[0].exists():
+        raise click.UsageError("where are the policies? There is no folder policies here: give -f")
+    return value
+
+
 policies_option: Callable[[Any], Any] = click.option(
     "--policies",
     "-f",
@@ -40,6 +47,7 @@ policies_option: Callable[[Any], Any] = click.option(
     metavar="PATH",
     default=["policies"],
     show_default=True,
+    callback=_existing,
     help="Policy file or directory; may be repeated.",
 )
 
@@ -67,7 +75,8 @@ signals_options: Callable[[Any], Any] = _stack(
         "--scrape",
         multiple=True,
         metavar="NS/POD=URL|FILE",
-        help="Read a pod's Triton metrics page directly, without Prometheus; may be repeated.",
+        help="Read a pod's Triton metrics page directly, without Prometheus; or a FILE of such "
+        "lines; may be repeated.",
     ),
     click.option(
         "--scrape-interval",

@@ -105,7 +105,7 @@ class Printer:
     def _why(self, decision: Decision) -> str:
         lines = wrap(decision.sentence, INDENT)
         if self._flips and decision.flip:
-            lines += wrap(f"Would change with: {decision.flip}.", INDENT)
+            lines += wrap(f"What would change it: {decision.flip}.", INDENT)
         if self._form == "wide":
             lines += [line for note in decision.notes for line in wrap(f"Note: {note}", INDENT)]
         text = "\n".join(lines)

@@ -125,6 +125,8 @@ def command(
         **signals(given),
         **(kubernetes(given) | ({"kubernetes": False} if replay else {})),
     )
+    if replay and state is not None:
+        raise click.UsageError("--state is the daemon's of today: recorded time starts without one")
     if replay and settings.prometheus is None:
         raise click.UsageError("--from needs --prometheus: pages scraped directly have no past")
     found = load_or_exit(settings)

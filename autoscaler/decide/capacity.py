@@ -12,9 +12,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from autoscaler.decide.fleet import Fleet, Load, Total, queue_time
-from autoscaler.model import Bracket, Capacity, Demand, Policy, Sample, State
+from autoscaler.decide.fleet import Fleet, Load, Ratio, Total, queue_time
+from autoscaler.model import Bracket, Capacity, Demand, Missing, Policy, State
 from autoscaler.units import format_number
+
+# Breaking the SLA below this share of what was kept before is no question of load.
+FAULTY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def effective(policy: Policy, state: State) -> Capacity | None:
     if policy.capacity is not None:
         return policy.capacity
     kept, broken = state.bracket.kept, state.bracket.broken
-    if kept is None or broken is None:
+    if not kept or broken is None:  # 0/s kept the SLA: true of any fleet, and no rate to size by
         return None
     words = f"learned: {format_number(kept)}/s kept the SLA, {format_number(broken)}/s broke it"
     return Capacity(source=words, requests_per_second=kept)
@@ -82,41 +85,52 @@ def drain_within(policy: Policy) -> float:
 
 def _absent(model: str) -> Load:
     nothing = Total(missing=f"no serving pod reports model {model}")
-    return Load(nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+    nobody = Ratio(missing=nothing.missing)
+    return Load(nothing, nothing, nothing, nothing, nobody, nobody, nobody, nobody)
 
 
 def learn(policy: Policy, state: State, fleet: Fleet, overloaded: bool, now: float) -> Bracket:
     """Move an end of the bracket if this tick is evidence: complete signals, a settled fleet.
 
-    Evidence counts only once the size has stood still for a slow window, or the rate per replica
-    would be divided by a number of replicas that did not carry it.
+    Evidence is a whole slow window of a size that stood still, or the rate per replica would be
+    divided by a number of replicas that did not carry it; and every pod's word, or the rate of
+    those that speak would be divided by all.
     """
-    limit = policy.sla.queue_time
+    limit, total = policy.sla.queue_time, fleet.total
     settled = state.scaled_at is None or now - state.scaled_at >= fleet.windows.slow
-    verdict, slow = queue_time(fleet.total), queue_time(fleet.total, slow=True)
     if limit is None or not settled or fleet.arriving or not fleet.serving:
         return state.bracket
-    if not (isinstance(verdict, Sample) and isinstance(slow, Sample)):
+    slow = queue_time(total, slow=True)
+    if not (total.waited_slow.complete and total.arrivals_slow.complete):
         return state.bracket
-    if overloaded or verdict.value > limit:
-        return _broke(state.bracket, fleet.total.completions.value / fleet.serving, now)
-    if fleet.total.arrivals_slow.complete and slow.value <= limit:
-        return _kept(state.bracket, fleet.total.arrivals_slow.value / fleet.serving, now)
-    return state.bracket
+    if isinstance(slow, Missing):
+        return state.bracket
+    if slow.value > limit:
+        waiting = total.waited_slow.top / fleet.serving
+        return _broke(state.bracket, total.completions_slow.value / fleet.serving, waiting, now)
+    if overloaded:
+        return state.bracket
+    return _kept(state.bracket, total.arrivals_slow.value / fleet.serving, now)
 
 
-def _broke(bracket: Bracket, rate: float, now: float) -> Bracket:
-    """What broke now cannot have been a safe rate: the model or its input has changed."""
-    if rate <= 0 or (bracket.broken is not None and rate >= bracket.broken):
+def _broke(bracket: Bracket, rate: float, waiting: float, now: float) -> Bracket:
+    """Load broke the SLA at this rate, unless something else did.
+
+    Load that breaks it keeps at least one request waiting per replica, all the time. And a replica
+    that carried 300/s and breaks at 4/s is stalled or throttled: that is a fault, no capacity.
+    """
+    faulty = bracket.kept is not None and rate < FAULTY * bracket.kept
+    if rate <= 0 or waiting < 1 or faulty:
         return bracket
-    still_safe = bracket.kept is not None and bracket.kept < rate
-    if still_safe:
+    if bracket.broken is not None and rate >= bracket.broken:
+        return bracket
+    if bracket.kept is not None and bracket.kept < rate:
         return replace(bracket, broken=rate, broken_at=now)
-    return Bracket(broken=rate, broken_at=now)
+    return Bracket(broken=rate, broken_at=now)  # it kept more once: the model or its input changed
 
 
 def _kept(bracket: Bracket, rate: float, now: float) -> Bracket:
-    if bracket.kept is not None and rate <= bracket.kept:
+    if rate <= (bracket.kept or 0.0):  # nobody came: that teaches nothing
         return bracket
     if bracket.broken is not None and bracket.broken <= rate:  # it holds again: forget the breach
         return Bracket(kept=rate, kept_at=now)

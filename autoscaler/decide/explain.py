@@ -58,7 +58,7 @@ def size_unknown(policy: Policy, observation: Observation, now: float, why: str)
         binding="gates",
         hold=why,
         sentence=f"Nothing is done: how many replicas there are is not known ({why}).",
-        flip="with the number of replicas known it would decide",
+        flip="the number of replicas, once it is known",
         notes=observation.notes,
     )
 
@@ -142,8 +142,8 @@ def _figures(ctx: Context) -> dict[str, float]:
     waited = queue_time(total)
     if isinstance(waited, Sample):
         figures["queueTime"] = waited.value
-    if total.rejected.known and total.arrivals.value > 0:
-        figures["rejectedRatio"] = total.rejected.value / total.arrivals.value
+    if total.turned_away.known and total.turned_away.bottom > 0:
+        figures["rejectedRatio"] = total.turned_away.top / total.turned_away.bottom
     duty = [value for pod in fleet.pods if (value := ctx.trust.value(pod.duty_cycle)) is not None]
     if duty:
         figures["dutyCycle"] = sum(duty) / len(duty)

@@ -36,17 +36,35 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
+class Ratio:
+    """A ratio of sums over the pods that tell both parts, so that no pod is in one of them only.
+
+    200 ms on a pod of 100/s, beside a pod of 1,000/s whose queueing is unknown, is 200 ms and
+    not 18 ms.
+    """
+
+    top: float = 0.0
+    bottom: float = 0.0
+    known: int = 0
+    missing: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.known > 0 and self.missing is None
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
-    """One model over all serving pods: requests/s arriving, fast and slow, and pending."""
+    """One model over all pods: requests/s arriving and completing, pending, and their ratios."""
 
     arrivals: Total
     arrivals_slow: Total
-    completions: Total
     completions_slow: Total
-    queueing: Total
-    queueing_slow: Total
-    rejected: Total
     pending: Total
+    waited: Ratio  # queueing / completions: seconds in the queue per request
+    waited_slow: Ratio
+    inside: Ratio  # pending / completions: seconds until one that arrives now is served
+    turned_away: Ratio  # rejected / arrivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +159,38 @@ def add_up(signals: Iterable[tuple[Pod, Signal]], trust: Trust) -> Total:
     return Total(total, known, missing)
 
 
+def divide(signals: Iterable[tuple[Pod, Signal, Signal]], trust: Trust) -> Ratio:
+    """Σ top / Σ bottom over the pods of which both are trusted."""
+    over, under, known, missing = 0.0, 0.0, 0, None
+    for pod, top, bottom in signals:
+        a, b = trust.value(top), trust.value(bottom)
+        if a is not None and b is not None:
+            over += a
+            under += b
+            known += 1
+        elif missing is None and pod.ready:
+            missing = f"{pod.name}: {trust.problem(top if a is None else bottom)}"
+    return Ratio(over, under, known, missing)
+
+
 def _load(entries: Sequence[tuple[Pod, ModelSignals]], trust: Trust) -> Load:
     def total(pick: Callable[[ModelSignals], Signal]) -> Total:
         return add_up(((pod, pick(signals)) for pod, signals in entries), trust)
 
+    def ratio(
+        top: Callable[[ModelSignals], Signal], bottom: Callable[[ModelSignals], Signal]
+    ) -> Ratio:
+        return divide([(pod, top(s), bottom(s)) for pod, s in entries], trust)
+
     return Load(
         arrivals=total(lambda s: s.arrivals),
         arrivals_slow=total(lambda s: s.arrivals_slow),
-        completions=total(lambda s: s.completions),
         completions_slow=total(lambda s: s.completions_slow),
-        queueing=total(lambda s: s.queueing),
-        queueing_slow=total(lambda s: s.queueing_slow),
-        rejected=total(lambda s: s.rejected),
         pending=total(lambda s: s.pending),
+        waited=ratio(lambda s: s.queueing, lambda s: s.completions),
+        waited_slow=ratio(lambda s: s.queueing_slow, lambda s: s.completions_slow),
+        inside=ratio(lambda s: s.pending, lambda s: s.completions),
+        turned_away=ratio(lambda s: s.rejected, lambda s: s.arrivals),
     )
 
 
@@ -163,15 +200,21 @@ def _sum_loads(loads: Sequence[Load], silent: str | None) -> Load:
         missing = next((part.missing for part in parts if part.missing), silent)
         return Total(sum(p.value for p in parts), sum(p.known for p in parts), missing)
 
+    def ratio(pick: Callable[[Load], Ratio]) -> Ratio:
+        parts = [pick(load) for load in loads]
+        missing = next((part.missing for part in parts if part.missing), silent)
+        known = sum(p.known for p in parts)
+        return Ratio(sum(p.top for p in parts), sum(p.bottom for p in parts), known, missing)
+
     return Load(
         arrivals=total(lambda load: load.arrivals),
         arrivals_slow=total(lambda load: load.arrivals_slow),
-        completions=total(lambda load: load.completions),
         completions_slow=total(lambda load: load.completions_slow),
-        queueing=total(lambda load: load.queueing),
-        queueing_slow=total(lambda load: load.queueing_slow),
-        rejected=total(lambda load: load.rejected),
         pending=total(lambda load: load.pending),
+        waited=ratio(lambda load: load.waited),
+        waited_slow=ratio(lambda load: load.waited_slow),
+        inside=ratio(lambda load: load.inside),
+        turned_away=ratio(lambda load: load.turned_away),
     )
 
 
@@ -185,12 +228,11 @@ def queue_time(load: Load, slow: bool = False) -> Signal:
     20 requests/s that together collect 0.5 s of queueing every second waited 25 ms each. With
     nothing completed there is no verdict, unless nothing is pending either: then nobody waited.
     """
-    queueing = load.queueing_slow if slow else load.queueing
-    completions = load.completions_slow if slow else load.completions
-    if not queueing.known or not completions.known:
-        return Missing(queueing.missing or completions.missing or "no pod is serving")
-    if completions.value > 0:
-        return Sample(queueing.value / completions.value, 0.0)
+    waited = load.waited_slow if slow else load.waited
+    if not waited.known:
+        return Missing(waited.missing or "no pod is serving")
+    if waited.bottom > 0:
+        return Sample(waited.top / waited.bottom, 0.0)
     if load.pending.complete and load.pending.value == 0:
         return Sample(0.0, 0.0)
     return Missing("nothing completed, so no request tells how long it waited")

@@ -8,13 +8,14 @@ from autoscaler.decide.behavior import record
 from autoscaler.model import Recommendation, State
 
 
-def settle(state: State, current: int, now: float) -> State:
+def settle(state: State, current: int, now: float, *, sizes_are_exact: bool = True) -> State:
     """Compare what was ordered with what is there.
 
     The order was carried out: it becomes a scale event and starts the cooldown, dated when it
     was given. The size has not moved: the write failed, or this is a dry run; the order is
     dropped and blocks nothing. Another size: somebody else scaled; the cooldown starts now, but
-    as with the HPA that is no event for the rate policies.
+    as with the HPA that is no event for the rate policies. Sizes that are counted from series are
+    not exact: a pod whose scrapes were lost is nobody's scaling.
     """
     state = _not_in_the_future(state, now)
     order, state = state.order, replace(state, order=None)
@@ -27,7 +28,7 @@ def settle(state: State, current: int, now: float) -> State:
             downs = record(state.scale_downs, change, order.at, order.longest_period)
             state = replace(state, scale_downs=downs)
         state = replace(state, scaled_at=order.at)
-    elif state.replicas is not None and current != state.replicas:
+    elif sizes_are_exact and state.replicas is not None and current != state.replicas:
         state = replace(state, scaled_at=now)
     if not state.recommendations:
         # First sight: the size found is a wish too, so nothing shrinks before a whole window.

@@ -77,8 +77,12 @@ def _demand(objective: Demand, ctx: Context) -> Proposal | Abstained:
     rate = total.arrivals.value if lately else total.arrivals_slow.value
     busiest = load.fast + backlog if lately else load.slow
     span = "" if lately else f" over the last {format_duration(ctx.fleet.windows.slow)}"
+    waiting = ""
+    if lately and backlog >= 0.005:  # what would be seen in the second decimal
+        drain = format_duration(objective.drain_within)
+        waiting = f" and {format_number(total.pending.value)} pending to drain in {drain}"
     reason = (
-        f"{format_number(rate)} requests/s are {busiest:.2f} replicas' worth{span} at "
+        f"{format_number(rate)} requests/s{waiting} are {busiest:.2f} replicas' worth{span} at "
         f"{load.words}, and {format_share(headroom)} headroom make {wanted}"
     )
     grows, shrinks = wanted * (1 - headroom), (wanted - 1) * (1 - headroom)
@@ -116,8 +120,9 @@ def _queue_time(objective: QueueTime, ctx: Context) -> Proposal:
 def _calm(objective: QueueTime, ctx: Context, worst: float) -> str | None:
     """Why it may not lower yet; None when calm for long enough."""
     low = format_duration(objective.lower_below)
-    if not ctx.fleet.total.queueing.complete:
-        return f"not every pod tells: {ctx.fleet.total.queueing.missing or ctx.fleet.silent}"
+    waited = ctx.fleet.total.waited
+    if not waited.complete:
+        return f"not every pod tells: {waited.missing}"
     if math.isinf(worst):
         return "its longer window cannot be read"
     if worst >= objective.lower_below:
@@ -126,14 +131,16 @@ def _calm(objective: QueueTime, ctx: Context, worst: float) -> str | None:
     lasted = 0.0 if since is None else ctx.now - since
     if lasted < objective.sustained:
         return (
-            f"below {low} for {format_duration(lasted)}, "
-            f"{format_duration(objective.sustained)} are asked"
+            f"below {low} for {format_duration(lasted)} of the "
+            f"{format_duration(objective.sustained)} asked"
         )
     return None
 
 
 def is_calm(objective: QueueTime, fleet: Fleet) -> bool:
     """Below lowerBelow in both windows at this instant: what `calm_since` is counted from."""
+    if not (fleet.total.waited.complete and fleet.total.waited_slow.complete):
+        return False
     fast, slow = queue_time(fleet.total), queue_time(fleet.total, slow=True)
     if not isinstance(fast, Sample) or not isinstance(slow, Sample):
         return False
@@ -147,7 +154,7 @@ def _hottest(fleet: Fleet) -> tuple[str, float]:
         for model, load in fleet.models.items():
             waited = queue_time(load)
             # Under 5 requests in the window a mean is one request's bad luck.
-            enough = load.completions.value * fleet.windows.fast >= 5
+            enough = load.waited.bottom * fleet.windows.fast >= 5
             if isinstance(waited, Sample) and waited.value > worst and enough:
                 worst, name = waited.value, f" for {model}"
     return name, worst

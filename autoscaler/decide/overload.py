@@ -54,9 +54,9 @@ def tolerable_wait(policy: Policy) -> float | None:
 
 
 def _turned_away(policy: Policy, load: Load) -> Overload | None:
-    if policy.sla.rejected is None or not load.rejected.known or load.arrivals.value <= 0:
+    if policy.sla.rejected is None or load.turned_away.bottom <= 0:
         return None
-    ratio = load.rejected.value / load.arrivals.value
+    ratio = load.turned_away.top / load.turned_away.bottom
     if ratio <= policy.sla.rejected:
         return None
     promise = format_share(policy.sla.rejected)
@@ -74,9 +74,9 @@ def _long_wait(tolerable: float, ctx: Context) -> Overload | None:
     pending would read as a wait of seconds.
     """
     for name, load in _with_hot_models(ctx.fleet):
-        pending, pods = load.pending.value, load.pending.known
-        rate = max(load.completions.value, _carried(ctx, name))
-        if not load.completions.known or rate <= 0 or pending <= FEW_PENDING * pods:
+        pending, pods = load.inside.top, load.inside.known
+        rate = max(load.inside.bottom, _carried(ctx, name))
+        if rate <= 0 or pending <= FEW_PENDING * pods:
             continue
         wait = pending / rate
         if wait >= tolerable:

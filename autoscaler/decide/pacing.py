@@ -33,6 +33,12 @@ def stabilized(ctx: Context, wanted: int) -> Step | None:
     shrinking = wanted < got.replicas
     window = _window(ctx, shrinking)
     extreme = "highest" if shrinking else "lowest"
+    if len(ctx.state.recommendations) == 1 and ctx.state.recommendations[0].at == ctx.now:
+        does = "shrinks" if shrinking else "grows"
+        reason = (
+            f"this is the first look, and nothing {does} before {format_duration(window)} of them"
+        )
+        return Step("stabilization", wanted, got.replicas, reason, "looking on would let it go")
     reason = f"the {extreme} wish of the last {format_duration(window)} was {got.replicas}"
     left = "" if got.until is None else f"that wish is forgotten in {_left(got.until - ctx.now)}"
     return Step("stabilization", wanted, got.replicas, reason, left)

@@ -60,7 +60,9 @@ def decide(
         why = observation.replicas.missing
         return explain.size_unknown(policy, observation, now, why), state
     current = observation.replicas.desired
-    state = settle(state, current, now)
+    first_look = state.replicas is None
+    trusted = observation.replicas.source != "series"
+    state = settle(state, current, now, sizes_are_exact=trusted)
     correction = pacing.correction(policy, current)
     if correction is not None:
         trace = Trace(current)
@@ -72,6 +74,9 @@ def decide(
     fleet = gather(observation, trust)
     state = notice_joining(state, fleet, now)
     state = replace(state, calm_since=_calm_since(policy, state, fleet, now))
+    if first_look and state.calm_since is not None:
+        # The slow window has looked back already: no reason to start from nothing.
+        state = replace(state, calm_since=now - observation.windows.slow)
     capacity = effective(policy, state)
     load = worth(capacity, fleet) if capacity is not None else None
     ctx = Context(policy, observation, state, fleet, trust, now, current, capacity, load)

@@ -127,16 +127,21 @@ def _from_series(
     if readings.failed is not None:
         why = Missing(readings.failed)
         return _observation(policy, readings, why, (), (INFERRED,))
-    fresh = [(name, reading) for name, reading in series if not _stale(reading, readings, now)]
-    gone = [name for name, reading in series if _stale(reading, readings, now)]
-    models = _models(policy, (reading for _, reading in fresh))
-    pods = tuple([_with_signals(Pod(name), reading, None, models) for name, reading in fresh])
+    stale = {name: _stale(reading, readings, now) for name, reading in series}
+    # Series of a pod that is gone stay a while. An endpoint that somebody named is a pod, and a
+    # silent one: left out, two pods of which one does not answer would be a fleet of one.
+    named = readings.source == "scrape" and not all(stale.values())
+    alive = [(name, reading) for name, reading in series if named or not stale[name]]
+    gone = [name for name, why in stale.items() if why and not named]
+    models = _models(policy, (reading for name, reading in alive if not stale[name]))
+    pods = tuple([_with_signals(Pod(name), r, _missing(stale[name]), models) for name, r in alive])
     notes = (INFERRED, _note(f"silent for over {_limit(readings)}, left out", gone))
     if not pods:
         # No pod seen is no proof of none: a scrape job that broke looks the same.
         target = policy.target
         replicas: Replicas | Missing = Missing(
-            f"no pod named like {target.name}-… in namespace {target.namespace} has fresh series"
+            f"no pod of {target.name} in namespace {target.namespace} has fresh series (its pods "
+            f"are named {target.name}-<hash>-<5 letters> or {target.name}-<number>)"
         )
     else:
         replicas = Replicas(desired=len(pods), ready=len(pods), source="series")
@@ -162,6 +167,10 @@ def _stale(reading: PodReading | None, readings: Readings, now: float) -> str | 
         return reading.failed or "never sampled"
     why = f" ({reading.failed})" if reading.failed else ""
     return f"last sample {format_duration(age)} ago, over {_limit(readings)}{why}"
+
+
+def _missing(why: str | None) -> Missing | None:
+    return Missing(why) if why else None
 
 
 def _limit(readings: Readings) -> str:

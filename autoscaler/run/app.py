@@ -133,6 +133,8 @@ class App:
 
     async def close(self) -> None:
         self.journal.close()
+        if self.journal.lost:
+            self._log.error("decisions were not journaled", lost=self.journal.lost)
         if self.metrics is not None:
             await self.metrics.close()
         if isinstance(self._cluster, WatchedCluster):

@@ -104,7 +104,7 @@ class FileJournal:
             lost = f", {self.lost} lost" if self.lost else ""
             raise JournalError(
                 f"journal {self.path} cannot be written: {self._reason}; "
-                f"{len(self._waiting)} lines wait in memory{lost}: make room, or give another "
+                f"{_lines(len(self._waiting))} in memory{lost}: make room, or give another "
                 "--journal"
             )
 
@@ -162,6 +162,10 @@ class FileJournal:
             os.ftruncate(file, self._size)
         except OSError:
             self.reopen()  # a device or a pipe; the next open looks at how it ends
+
+
+def _lines(count: int) -> str:
+    return "1 line waits" if count == 1 else f"{count} lines wait"
 
 
 def _ends_a_line(file: int, size: int) -> bool:

@@ -71,7 +71,9 @@ def _policy(decision: Decision, board: Board, now: float) -> str:
     kind, change = _change(decision)
     held = f'<p class="hold">Holding: {escape(decision.hold)}</p>' if decision.hold else ""
     flip = (
-        f"<p><small>Would change with: {escape(decision.flip)}</small></p>" if decision.flip else ""
+        f"<p><small>What would change it: {escape(decision.flip)}</small></p>"
+        if decision.flip
+        else ""
     )
     return (
         f'<article><h2><span>{escape(decision.policy)}</span><span class="{kind}">{change}</span>'

@@ -21,7 +21,7 @@ def test_a_table_with_the_sentence_under_the_row(capsys: pytest.CaptureFixture[s
         "POLICY          CURRENT  DESIRED    READY  DECIDED BY",
         "default/flower  2        4 ↑        2      demand",
         "    Scale up 2 → 4: demand: 310 requests/s are 3.10 replicas' worth.",
-        "    Would change with: 8 requests/s fewer.",
+        "    What would change it: 8 requests/s fewer.",
     ]
 
 

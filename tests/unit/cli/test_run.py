@@ -43,7 +43,7 @@ def test_a_plan_is_a_table_a_sentence_and_the_flip(source: FakeSource) -> None:
     assert shown.exit_code == 0
     assert shown.stdout.splitlines()[1].split() == ["default/flower", "2", "4", "↑", "2", "demand"]
     assert "Scale up 2 → 4: demand: 310 requests/s" in shown.stdout
-    assert "Would change with: " in shown.stdout
+    assert "What would change it: " in shown.stdout
     assert "No Kubernetes configuration found" in shown.stderr
     assert source.closed
 
@@ -90,7 +90,9 @@ def test_scrape_on_the_line_beats_prometheus_in_the_environment(source: FakeSour
 
 def test_options_have_variables_of_their_own(source: FakeSource, tmp_path: Path) -> None:
     (tmp_path / "policies").rename(tmp_path / "elsewhere")
-    assert invoke("plan", *PROMETHEUS).exit_code == 1
+    nowhere = invoke("plan", *PROMETHEUS)
+    assert nowhere.exit_code == 2
+    assert "There is no folder policies here: give -f" in nowhere.stderr
     env = {"TRITON_AUTOSCALER_PLAN_POLICIES": str(tmp_path / "elsewhere")}
     assert invoke("plan", *PROMETHEUS, env=env).exit_code == 0
 

@@ -128,7 +128,7 @@ def test_scale_in_waits_for_the_stabilization_window_then_for_the_survivors() ->
     held = story.sees(75, 75, 75, 75)
     assert held.desired == 4
     early = story.sees(20, 20, 20, 20)
-    assert (early.desired, early.binding) == (4, "queueTime")  # not calm for 30 s yet
+    assert (early.desired, early.binding) == (4, "stabilization")
     decisions = story.lasts(285, 20, 20, 20, 20)
     assert {d.desired for d in decisions} == {4}
     assert decisions[-1].binding == "stabilization"
@@ -388,3 +388,64 @@ def test_where_the_capacity_figure_is_too_good_the_queue_still_raises() -> None:
     story = Story(current=3)
     decision = story.sees(50, 50, 50, queue_time=0.08)
     assert (decision.desired, decision.binding) == (5, "queueTime")
+
+
+def test_a_fault_is_not_learned_as_capacity() -> None:
+    # One pod stalls at 5/s a pod; 300/s a pod were carried before: no reason to size from 4/s.
+    story = Story(policy=replace(POLICY, capacity=None), current=4)
+    story.lasts(900, 300, 300, 300, 300, pending=2, peak=3)
+    kept = story.state.bracket.kept
+    assert kept == 300
+    for _ in range(60):
+        seen = story.observation(5, 5, 5)
+        stalled = Pod("flower-3", models=(model(story.now, 0, pending=3, floor=3, peak=3),))
+        story.sees(observed=replace(seen, pods=(*seen.pods, stalled)), after=15)
+    assert (story.state.bracket.kept, story.state.bracket.broken) == (300, None)
+
+
+def test_slow_answers_at_low_load_are_not_learned_as_capacity() -> None:
+    story = Story(policy=replace(POLICY, capacity=None), current=1)
+    story.lasts(900, 3, queue_time=0.2)  # less than one request waits at a time
+    assert story.state.bracket.broken is None
+
+
+def test_nothing_is_learned_from_the_few_that_speak() -> None:
+    story = Story(policy=replace(POLICY, capacity=None), current=10, follow=False)
+    for _ in range(60):
+        story.sees(300, *[None] * 9, queue_time=0.2, after=15)
+    assert (story.state.bracket.kept, story.state.bracket.broken) == (None, None)
+
+
+def test_a_pod_that_tells_half_of_a_ratio_is_in_none_of_it() -> None:
+    story = Story(policy=replace(POLICY, capacity=None), current=2)
+    seen = story.observation(100, 1000, queue_time=0.2)
+    gone = Missing("no queue counter")
+    quiet = replace(seen.pods[1].models[0], queueing=gone, queueing_slow=gone)
+    decision = story.sees(
+        observed=replace(seen, pods=(seen.pods[0], replace(seen.pods[1], models=(quiet,))))
+    )
+    assert decision.figures["queueTime"] == pytest.approx(0.2)
+    assert decision.desired == 3
+
+
+def test_one_look_says_that_it_has_no_memory() -> None:
+    story = Story(current=6)
+    decision = story.sees(5, 5, 5, 5, 5, 5)
+    assert decision.desired == 6
+    assert decision.sentence.startswith("Stay at 6, not 1: this is the first look")
+
+
+def test_a_pod_counted_from_series_that_misses_a_scrape_starts_no_cooldown() -> None:
+    rules = ScalingRules(0.0, (ScalingPolicy("Percent", 100, 15.0),))
+    paced = replace(POLICY, cooldown=Cooldown(600.0, 600.0), behavior=Behavior(rules, rules))
+    story = Story(policy=paced, current=4, follow=False)
+    for size in (4, 3, 4, 4):
+        seen = story.observation(*[75] * size)
+        story.sees(observed=replace(seen, replicas=Replicas(size, size, source="series")))
+    assert story.state.scaled_at is None
+
+
+def test_backlog_that_counts_is_named() -> None:
+    story = Story(policy=replace(POLICY, objectives=(Demand(10.0),), sla=Sla()), current=2)
+    decision = story.sees(155, 155, pending=60)
+    assert "310 requests/s and 120 pending to drain in 10s are 3.22" in decision.sentence

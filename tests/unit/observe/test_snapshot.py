@@ -196,7 +196,9 @@ def test_a_crashed_pods_last_samples_do_not_count() -> None:
 
 def test_no_fresh_pod_is_unknown_and_not_none() -> None:
     for gone in ({}, {A: reading(400.0)}):
-        assert "no pod named like flower-…" in str(one(readings(gone), None).replicas)
+        assert "no pod of flower in namespace default has fresh series" in str(
+            one(readings(gone), None).replicas
+        )
 
 
 def test_two_policies_on_one_target_both_see_it() -> None:
@@ -228,3 +230,11 @@ def test_whose_pod_it_is_by_name(pod: str, owner: str | None) -> None:
     found = owners.of("default", pod)
     assert (found.name if found else None) == owner
     assert owners.of("elsewhere", pod) is None
+
+
+def test_an_endpoint_that_was_named_is_a_pod_even_when_it_is_silent() -> None:
+    """Of two pages given by hand one does not answer: two replicas, one of them unknown."""
+    told = readings({A: reading(), B: reading(age=9999.0)}, source="scrape")
+    seen = one(told, None)
+    assert seen.replicas == Replicas(2, 2, source="series")
+    assert [isinstance(p.models[0].arrivals, Missing) for p in seen.pods] == [False, True]

@@ -320,4 +320,4 @@ async def test_a_full_disk_does_not_stop_deciding() -> None:
     tick = await watched.loop.tick()
     assert len(watched.executor.actions) == 1
     assert causes(tick) == ["journal"]
-    assert "No space left on device; 1 lines wait in memory" in str(tick.problems[0])
+    assert "No space left on device; 1 line waits in memory" in str(tick.problems[0])
