@@ -114,8 +114,8 @@ def _silence(
     if stale is None:
         return None
     if not pod.ready and reading is None:
-        return Missing(f"{pod.name} is not Ready and has no series yet")
-    return Missing(f"{pod.name}: {stale}")
+        return Missing("not Ready, and no series yet")
+    return Missing(stale)
 
 
 # --- without ---------------------------------------------------------------------------------

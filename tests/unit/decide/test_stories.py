@@ -449,3 +449,11 @@ def test_backlog_that_counts_is_named() -> None:
     story = Story(policy=replace(POLICY, objectives=(Demand(10.0),), sla=Sla()), current=2)
     decision = story.sees(155, 155, pending=60)
     assert "310 requests/s and 120 pending to drain in 10s are 3.22" in decision.sentence
+
+
+def test_an_idle_fleet_then_a_breach_make_no_capacity_of_zero() -> None:
+    story = Story(policy=replace(POLICY, capacity=None), current=1)
+    story.lasts(900, 0)
+    assert story.state.bracket.kept is None
+    story.lasts(600, 60, queue_time=0.2, pending=12, peak=14)
+    assert story.sees(60, queue_time=0.2, pending=12).desired is not None
