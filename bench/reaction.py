@@ -24,7 +24,7 @@ from bench.figures import figure, say
 from tests.testbed.parts import ensure_prometheus
 from tests.testbed.prometheus_server import PrometheusServer
 
-SCRAPES, TICK, TRIALS = (1.0, 5.0, 15.0), 5.0, 4
+SCRAPES, TICK, TRIALS = (1.0, 5.0, 15.0), 5.0, 3
 QUIET, BUSY = 1280.0, 5120.0  # requests/s on two replicas that carry 1,600 each
 CALM_SECONDS, BUSY_SECONDS = 80.0, 40.0
 POLICY = Policy(

@@ -65,7 +65,7 @@ class ReplicasPart(Part):
 
 
 class SlaPart(Part):
-    """The promise to users. At least one of the three."""
+    """The promise to users."""
 
     queue_time: PositiveDuration | None = Field(
         None,
@@ -298,7 +298,10 @@ class Spec(Part):
 
     target: TargetPart = Field(description="What is scaled.")
     replicas: ReplicasPart = Field(description="The bounds.")
-    sla: SlaPart = Field(description="The promise.")
+    sla: SlaPart = Field(
+        default=SlaPart.model_validate({}),
+        description="The promise. Needed unless objectives or a capacity say what to go by.",
+    )
     mode: Annotated[
         Literal["observe", "recommend", "scale"],
         BeforeValidator(choice("observe", "recommend", "scale")),

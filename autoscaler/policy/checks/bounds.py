@@ -49,14 +49,17 @@ def min_zero(entry: Entry) -> Iterator[Finding]:
 
 @check(
     "sla-empty",
-    "`sla` promises nothing.",
-    "Without a promise there is nothing to keep: no threshold, no capacity to learn.",
+    "Nothing to go by: no `sla`, no `objectives`, no `capacity`.",
+    "Without a promise, a reason to scale or a size to divide by there is nothing to keep.",
 )
 def sla_empty(entry: Entry) -> Iterator[Finding]:
     sla = entry.spec.sla
-    if sla.queue_time is None and not sla.latency and sla.rejected is None:
-        message = "spec.sla promises nothing"
-        yield Finding(("spec", "sla"), message, "write for example sla: {queueTime: 50ms}")
+    promised = sla.queue_time is not None or sla.latency or sla.rejected is not None
+    if not promised and entry.spec.objectives is None and entry.spec.capacity is None:
+        message = "there is nothing to go by: no promise, no objectives, no capacity"
+        written = isinstance(entry.tree.data["spec"], dict) and "sla" in entry.tree.data["spec"]
+        place = ("spec", "sla") if written else ("spec",)
+        yield Finding(place, message, "write for example sla: {queueTime: 50ms}")
 
 
 @check(
