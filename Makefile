@@ -33,8 +33,9 @@ cluster: $(READY)  ## a real control plane on loopback, for a person; prints a K
 test: $(READY)  ## everything, against the real parts
 	@$(BIN)/pytest
 
-test-quick: $(READY)  ## what needs no real parts: under a minute
-	@$(BIN)/pytest -m "not real" -q
+test-quick: $(READY)  ## what needs no real parts and starts no daemon: under a minute
+	@$(BIN)/pytest -q -m "not real" --ignore tests/unit/cli/test_daemon.py \
+		tests/unit tests/properties tests/oracle tests/golden
 
 lint: $(READY)  ## ruff, mypy --strict, the layers, the examples
 	@$(BIN)/ruff check .
