@@ -20,9 +20,7 @@ def decision(
 ) -> Decision:
     current, desired = ctx.current, steps[-1].after
     bound = _binding(steps)
-    wanted = max((step.after for step in steps), default=current)
-    if bound is not None:
-        wanted = bound.before
+    wanted = bound.before if bound else current
     name = bound.stage if bound else "combine"
     if name == "combine" and combined.winner is not None and not combined.held:
         name = combined.winner.objective

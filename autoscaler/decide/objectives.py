@@ -208,8 +208,7 @@ def _metric(objective: Metric, ctx: Context) -> Proposal:
     got: hpa.Proposed | hpa.Failed
     if objective.average_value is not None:
         target = objective.average_value
-        status = getattr(ctx.observation.replicas, "desired", ctx.current)
-        got = hpa.average_value(status, hpa.milli(target), tolerance, usage)
+        got = hpa.average_value(ctx.current, hpa.milli(target), tolerance, usage)
         kind = "per replica"
     else:
         target = objective.value or 0.0

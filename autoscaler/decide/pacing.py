@@ -40,7 +40,11 @@ def stabilized(ctx: Context, wanted: int) -> Step | None:
         )
         return Step("stabilization", wanted, got.replicas, reason, "looking on would let it go")
     reason = f"the {extreme} wish of the last {format_duration(window)} was {got.replicas}"
-    left = "" if got.until is None else f"that wish is forgotten in {_left(got.until - ctx.now)}"
+    left = (
+        ""
+        if got.until is None
+        else f"that wish is forgotten in {format_duration(max(got.until - ctx.now, 0.0))}"
+    )
     return Step("stabilization", wanted, got.replicas, reason, left)
 
 
@@ -50,10 +54,6 @@ def _window(ctx: Context, shrinking: bool) -> float:
         return behavior.DOWNSCALE_STABILIZATION
     side = rules.scale_down if shrinking else rules.scale_up
     return side.stabilization_window
-
-
-def _left(seconds: float) -> str:
-    return format_duration(max(seconds, 0.0)) if seconds > 0 else "a moment"
 
 
 def rate_limited(ctx: Context, wanted: int) -> Step | None:
