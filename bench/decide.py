@@ -68,7 +68,7 @@ def main() -> None:
             _, state = decide(POLICY, seen, state, NOW - 300 + 5 * tick)
         runs = max(20, 2000 // pods)
         seconds = median_seconds(lambda s=seen, t=state: decide(POLICY, s, t, NOW), runs)
-        figure("decide_seconds_per_policy", seconds * 1e6, "µs", f"{pods} pods x 2 models")
+        figure("decide_per_policy", seconds * 1e6, "µs", f"{pods} pods x 2 models")
 
 
 if __name__ == "__main__":
