@@ -1,0 +1,117 @@
+"""What must survive between ticks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from autoscaler.model.form import WIRE
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    __pydantic_config__ = WIRE
+    at: float
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleEvent:
+    __pydantic_config__ = WIRE
+    at: float
+    change: int
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A change that was decided and is not yet seen in the world.
+
+    It becomes a scale event, and starts the cooldown, only once the target's replicas have left
+    `before`: a write that failed, or a dry run, never blocks the next decision.
+    """
+
+    __pydantic_config__ = WIRE
+    at: float
+    before: int
+    after: int
+    longest_period: float | None  # of that direction's policies then; None: no behavior
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """Learned capacity: requests/s per replica seen to keep the SLA, and seen to break it."""
+
+    __pydantic_config__ = WIRE
+    kept: float | None = None
+    kept_at: float | None = None
+    broken: float | None = None
+    broken_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The last size that we wrote and that was then seen."""
+
+    __pydantic_config__ = WIRE
+    at: float
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Somebody else changed the replicas: when, from what to what, and the policy of then."""
+
+    __pydantic_config__ = WIRE
+    at: float
+    before: int
+    after: int
+    policy_hash: str
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """One pod's way to Ready in seconds: decision → scheduled → started (pulled) → Ready."""
+
+    __pydantic_config__ = WIRE
+    at: float  # Unix time of Ready
+    scheduling: float
+    pulling: float
+    loading: float
+
+    @property
+    def total(self) -> float:
+        return self.scheduling + self.pulling + self.loading
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMemory:
+    """What was asked of the pool: when more was last asked for and not yet seen, and given up."""
+
+    __pydantic_config__ = WIRE
+    asked_at: float | None = None  # more was asked for then, and has not come
+    asked_nodes: int = 0  # nodes that were there then
+    lost_since: float | None = None  # nothing came for twice the cold start
+    idle_since: float | None = None  # a node has been empty since
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    __pydantic_config__ = WIRE
+    version: Literal[1] = 1
+    recommendations: tuple[Recommendation, ...] = ()
+    scale_ups: tuple[ScaleEvent, ...] = ()
+    scale_downs: tuple[ScaleEvent, ...] = ()
+    scaled_at: float | None = None  # last change of the target's replicas, by whomever
+    replicas: int | None = None  # as last observed
+    serving: int | None = None  # Ready pods as last observed
+    joined_at: float | None = None  # when serving last grew
+    order: Order | None = None
+    blind_since: float | None = None
+    calm_since: float | None = None  # queue time has been below lowerBelow since
+    bracket: Bracket = Bracket()
+    written: Written | None = None
+    contest: Contest | None = None
+    cold_starts: tuple[ColdStart, ...] = ()  # the last 32, oldest first
+    pool: PoolMemory = PoolMemory()
