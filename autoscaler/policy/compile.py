@@ -7,6 +7,7 @@ import json
 
 from autoscaler import model
 from autoscaler.policy.checks.capacity import quantile
+from autoscaler.policy.compile_nodes import nodes_of
 from autoscaler.policy.documents import ObjectivePart, QueueTimePart, RulesPart
 from autoscaler.policy.entry import Entry
 from autoscaler.policy.profile import Profile
@@ -44,6 +45,9 @@ def compile_policy(entry: Entry) -> model.Policy:
         behavior=_behavior(entry),
         cooldown=model.Cooldown(spec.cooldown.scale_up, spec.cooldown.scale_down),
         when_blind=model.WhenBlind(spec.when_blind.hold, refuge.replicas if refuge else None),
+        when_contested=model.WhenContested(spec.when_contested.then, spec.when_contested.lasts),
+        nodes=nodes_of(entry),
+        cost=model.Cost(spec.cost.gpu_hour, spec.cost.currency) if spec.cost else None,
         hash=_hash(entry, capacity),
     )
 

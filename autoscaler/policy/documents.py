@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from autoscaler.model import camel
+from autoscaler.policy.part import Part
+from autoscaler.policy.pools import NodesPart
 from autoscaler.policy.scalars import (
     Boolean,
     Count,
@@ -29,12 +30,6 @@ from autoscaler.policy.scalars import (
 
 API_VERSION = "triton-autoscaler/v1alpha1"
 KIND = "ScalingPolicy"
-
-
-class Part(BaseModel):
-    """A mapping of the document: camelCase, nothing unknown."""
-
-    model_config = ConfigDict(alias_generator=camel, extra="forbid", frozen=True)
 
 
 class Metadata(Part):
@@ -278,12 +273,15 @@ class WhenBlindPart(Part):
     ] = Field(None, description="`hold` (default) goes on holding; `{replicas: N}` raises to N.")
 
 
-class NodesPart(Part):
-    """The GPU node pool. Accepted, not yet acted on."""
+class WhenContestedPart(Part):
+    """What `mode: scale` does after somebody else changed the replicas. An HPA is never fought."""
 
-    gpus_per_replica: PositiveCount = Field(1, description="GPUs of one replica. Default: 1.")
-    spare: Count = Field(0, description="Replicas' worth of GPUs kept ready. Default: 0.")
-    driver: dict[str, dict[str, Any]] = Field({}, description="How the pool is resized.")
+    then: Annotated[Literal["yield", "refuse"], BeforeValidator(choice("yield", "refuse"))] = Field(
+        "yield",
+        description="`yield` (default) leaves their number alone for a while; `refuse` writes "
+        "nothing until the replicas are back at what we wrote, or this policy is edited.",
+    )
+    lasts: Duration = Field(600.0, alias="for", description="How long it yields. Default: 10m.")
 
 
 class CostPart(Part):
@@ -324,8 +322,12 @@ class Spec(Part):
     when_blind: WhenBlindPart = Field(
         default=WhenBlindPart.model_validate({}), description="Without trustworthy signals."
     )
-    nodes: NodesPart | None = Field(None, description="Accepted, not yet acted on.")
-    cost: CostPart | None = Field(None, description="Accepted, not yet acted on.")
+    when_contested: WhenContestedPart = Field(
+        default=WhenContestedPart.model_validate({}),
+        description="Somebody else changed the replicas.",
+    )
+    nodes: NodesPart | None = Field(None, description="GPUs, and the node pool they come from.")
+    cost: CostPart | None = Field(None, description="For showing money; decides nothing.")
 
 
 class Document(Part):

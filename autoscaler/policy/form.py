@@ -93,7 +93,11 @@ declare(
     "Manifests of other programs are refused, not skipped: a policy with a misspelt apiVersion "
     "would otherwise vanish without a word.",
 )
-declare("kind", "a document has another `kind` than ScalingPolicy.", "As for `api-version`.")
+declare(
+    "kind",
+    "a document has another `kind` than ScalingPolicy or GpuBudget.",
+    "As for `api-version`.",
+)
 declare("unknown-field", "a field is not known.", "A misspelt field would silently do nothing.")
 declare("missing-field", "a required field is missing.", "There is no safe value to assume.")
 declare(
@@ -131,4 +135,9 @@ declare(
     "objective-shape",
     "an item of `objectives` does not name exactly one objective.",
     "A forgotten `-` would otherwise merge two objectives into one.",
+)
+declare(
+    "driver-shape",
+    "`nodes.driver` or `nodes.fallback` does not name exactly one driver.",
+    "Two drivers would each bring the nodes.",
 )

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from autoscaler.model import Policy
+from autoscaler.model import GpuBudget, Policy
+from autoscaler.policy.budgets import BudgetDocument, BudgetEntry, compile_budget
 from autoscaler.policy.checks import review
+from autoscaler.policy.checks.budgets import review_budgets
 from autoscaler.policy.compile import compile_policy
 from autoscaler.policy.diagnostics import Mark, Problem
 from autoscaler.policy.entry import Entry, ReadProfile
@@ -34,6 +36,7 @@ class PolicySet:
     documents: int
     sources: Mapping[str, str] = field(default_factory=dict)
     profiles: tuple[Path, ...] = ()
+    budgets: tuple[GpuBudget, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -92,6 +95,7 @@ def _build(
     files: list[File], problems: list[Problem], scrape_interval: float, read_profile: ReadProfile
 ) -> PolicySet:
     entries: list[Entry] = []
+    budgets: list[BudgetEntry] = []
     sources: dict[str, str] = {}
     documents = 0
     for file in files:
@@ -111,9 +115,12 @@ def _build(
                 break
             document, faults = read_document(file.shown, tree)
             problems += faults
-            if document is not None:
+            if isinstance(document, BudgetDocument):
+                budgets.append(BudgetEntry(file.shown, tree, document))
+            elif document is not None:
                 entries.append(Entry(file.shown, tree, document, scrape_interval, read_profile))
     problems += review(entries)
+    problems += review_budgets(budgets, entries)
     wrong = any(problem.severity == "error" for problem in problems)
     problems = _bounded(problems)
     return PolicySet(
@@ -122,6 +129,7 @@ def _build(
         hash="",
         files=len(files),
         documents=documents,
+        budgets=() if wrong else tuple(compile_budget(entry) for entry in budgets),
         sources=sources,
     )
 

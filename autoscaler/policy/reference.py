@@ -15,9 +15,9 @@ from typing import Any
 from autoscaler.policy.load import load_texts
 from autoscaler.policy.registry import CHECKS, Check
 from autoscaler.policy.report import render
-from autoscaler.policy.schema import schema
+from autoscaler.policy.schema import MODELS, schema
 
-SCHEMA_PATH = Path("policies/schema/scalingpolicy.v1alpha1.json")
+SCHEMA_FOLDER = Path("policies/schema")
 EXPECT = re.compile(r"# expect: (\S+) line (\d+)")
 
 # Types are told by their first example: JSON Schema has no word for them.
@@ -36,7 +36,8 @@ _POLICY_HEAD = """\
 
 <!-- Made from the code: `python -m autoscaler.policy.reference`. Do not edit. -->
 
-One YAML document of `apiVersion: triton-autoscaler/v1alpha1`, `kind: ScalingPolicy` for one fleet.
+One YAML document of `apiVersion: triton-autoscaler/v1alpha1`, `kind: ScalingPolicy` for one fleet;
+a cap on the GPUs of several fleets is a document of `kind: GpuBudget` beside them, at the end.
 Several documents may stand in a file, several files in a folder (`*.yaml`, `*.yml`; names that
 start with a dot are left out). `triton-autoscaler validate PATH…` checks them without a network.
 
@@ -60,11 +61,19 @@ While running, a set with an error is not taken: the last good one stays.
 
 def policy_page() -> str:
     """docs/reference/policy.md: every field with its type, default and meaning."""
-    return _POLICY_HEAD + "".join(_sections(schema()))
+    return _POLICY_HEAD + "".join(text for kind in MODELS for text in _sections(schema(kind), kind))
 
 
-def _sections(root: dict[str, Any]) -> Iterator[str]:
-    stack: list[tuple[str, dict[str, Any]]] = [("(document)", root)]
+def schema_path(kind: str) -> Path:
+    return SCHEMA_FOLDER / f"{kind.lower()}.v1alpha1.json"
+
+
+def _printed(made: Mapping[str, Any]) -> str:
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+
+
+def _sections(root: dict[str, Any], kind: str) -> Iterator[str]:
+    stack: list[tuple[str, dict[str, Any]]] = [(kind, root)]
     while stack:
         place, node = stack.pop()
         yield f"\n## `{place}`\n\n{_sentence(node)}"
@@ -74,7 +83,7 @@ def _sections(root: dict[str, Any]) -> Iterator[str]:
             required = "yes" if name in node.get("required", ()) else ""
             meaning = child.get("description", "").replace("|", "\\|")
             yield f"| `{name}` | {_type(child, root)} | {required} | {meaning} |\n"
-            route = name if place == "(document)" else f"{place}.{name}"
+            route = name if place == kind else f"{place}.{name}"
             for definition, suffix in _parts(child):
                 below.append((route + suffix, root["$defs"][definition]))
         stack += reversed(below)
@@ -143,7 +152,7 @@ def corpus(root: Path) -> dict[str, str]:
 def pages(root: Path) -> dict[Path, str]:
     """Everything that is made from the code, by path from the checkout's root."""
     return {
-        SCHEMA_PATH: json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
+        **{schema_path(kind): _printed(schema(kind)) for kind in MODELS},
         Path("docs/reference/policy.md"): policy_page(),
         Path("docs/reference/checks.md"): checks_page(corpus(root)),
     }

@@ -38,13 +38,13 @@ def render(
     return "".join(_text(problem, lines, color) + "\n\n" for problem in problems)
 
 
-def summary(problems: Iterable[Problem], files: int, policies: int) -> str:
-    """`2 errors and 1 warning in 3 files, 4 policies`."""
+def summary(problems: Iterable[Problem], files: int, documents: int) -> str:
+    """`2 errors and 1 warning in 3 files, 4 documents`."""
     severities = [problem.severity for problem in problems]
     found = [
         _count(severities.count(kind), kind) for kind in ("error", "warning") if kind in severities
     ]
-    where = f"{_count(files, 'file')}, {_count(policies, 'policy')}"
+    where = f"{_count(files, 'file')}, {_count(documents, 'document')}"
     return f"{' and '.join(found) or 'no problems'} in {where}"
 
 

@@ -7,23 +7,39 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Any
 
+from autoscaler.policy.budgets import KIND as BUDGET
+from autoscaler.policy.budgets import BudgetDocument
 from autoscaler.policy.diagnostics import Route
-from autoscaler.policy.documents import BARE, Document
+from autoscaler.policy.documents import BARE, KIND, Document
+from autoscaler.policy.part import Part
+from autoscaler.policy.pools import BARE_DRIVERS
+
+MODELS: dict[str, type[Part]] = {KIND: Document, BUDGET: BudgetDocument}
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a policy document, for editors and foreign CI."""
-    return copy.deepcopy(_schema())
+def schema(kind: str = KIND) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a document of that kind, for editors and foreign CI."""
+    return copy.deepcopy(_schema(kind))
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    made = Document.model_json_schema(by_alias=True)
-    made = _tidy(made)
+def _schema(kind: str) -> dict[str, Any]:
+    made: dict[str, Any] = _tidy(MODELS[kind].model_json_schema(by_alias=True))
     made["properties"]["apiVersion"] = {"const": "triton-autoscaler/v1alpha1"}
-    made["properties"]["kind"] = {"const": "ScalingPolicy"}
+    made["properties"]["kind"] = {"const": kind}
+    if kind == KIND:
+        _shorthands(made)
+    return {"$schema": DIALECT, "title": kind, **made}
+
+
+def _shorthands(made: dict[str, Any]) -> None:
+    """What may be written shorter than its mapping."""
+    driver = made["$defs"]["DriverPart"]
+    driver |= {"minProperties": 1, "maxProperties": 1}
+    for name in BARE_DRIVERS:
+        driver["properties"][name] = _or({"type": "null"}, driver["properties"][name])
     objective = made["$defs"]["ObjectivePart"]
     objective |= {"minProperties": 1, "maxProperties": 1}
     for name in BARE:  # `- demand:` and `- demand: {}` alike
@@ -31,7 +47,6 @@ def _schema() -> dict[str, Any]:
     objectives = made["$defs"]["Spec"]["properties"]["objectives"]
     objectives["items"] = _or({"enum": list(BARE)}, objectives["items"])
     objectives["minItems"] = 1
-    return {"$schema": DIALECT, "title": "ScalingPolicy", **made}
 
 
 def _or(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
@@ -61,43 +76,44 @@ def _tidy(node: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def fields_at(route: Route) -> list[str]:
+def fields_at(route: Route, kind: str = KIND) -> list[str]:
     """The names that may stand in the mapping at `route`; empty where any may."""
-    return sorted({name for node in _nodes_at(route) for name in node.get("properties", {})})
+    return sorted({name for node in _nodes_at(route, kind) for name in node.get("properties", {})})
 
 
 @lru_cache(maxsize=256)
-def places_of(field: str) -> list[Route]:
+def places_of(field: str, kind: str = KIND) -> list[Route]:
     """Where in a document a field of this name belongs: `queueTime` → spec.sla, …"""
-    return [route for route, name in _all_fields(_schema(), ()) if name == field]
+    found = _all_fields(_schema(kind), (), kind)
+    return [route for route, name in found if name == field]
 
 
-def _nodes_at(route: Route) -> list[dict[str, Any]]:
-    nodes = _alternatives(_schema())
+def _nodes_at(route: Route, kind: str) -> list[dict[str, Any]]:
+    nodes = _alternatives(_schema(kind), kind)
     for step in route:
         found: list[dict[str, Any]] = []
         for node in nodes:
             if isinstance(step, int):
-                found += _alternatives(node.get("items"))
+                found += _alternatives(node.get("items"), kind)
             elif step in node.get("properties", {}):
-                found += _alternatives(node["properties"][step])
+                found += _alternatives(node["properties"][step], kind)
         nodes = found
     return nodes
 
 
-def _alternatives(node: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _alternatives(node: dict[str, Any] | None, kind: str) -> list[dict[str, Any]]:
     if node is None:
         return []
     if "$ref" in node:
-        return _alternatives(_schema()["$defs"][node["$ref"].rsplit("/", 1)[-1]])
+        return _alternatives(_schema(kind)["$defs"][node["$ref"].rsplit("/", 1)[-1]], kind)
     if "anyOf" in node:
-        return [found for item in node["anyOf"] for found in _alternatives(item)]
+        return [found for item in node["anyOf"] for found in _alternatives(item, kind)]
     return [node]
 
 
-def _all_fields(node: Any, route: Route) -> Iterator[tuple[Route, str]]:
-    for found in _alternatives(node):
+def _all_fields(node: Any, route: Route, kind: str) -> Iterator[tuple[Route, str]]:
+    for found in _alternatives(node, kind):
         for name, child in found.get("properties", {}).items():
             yield route, name
-            yield from _all_fields(child, (*route, name))
-        yield from _all_fields(found.get("items"), (*route, 0))
+            yield from _all_fields(child, (*route, name), kind)
+        yield from _all_fields(found.get("items"), (*route, 0), kind)

@@ -6,14 +6,16 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from autoscaler.policy.budgets import BudgetDocument
 from autoscaler.policy.diagnostics import Finding, Problem, Route, did_you_mean, listing, spell
 from autoscaler.policy.documents import API_VERSION, BARE, KIND, Document
+from autoscaler.policy.pools import BARE_DRIVERS
 from autoscaler.policy.registry import CHECKS
 from autoscaler.policy.scalars import describe
-from autoscaler.policy.schema import fields_at, places_of
+from autoscaler.policy.schema import MODELS, fields_at, places_of
 from autoscaler.policy.source import Tree, nulls, problem_at
 
-_ADAPTER = TypeAdapter(Document)
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {}  # by kind, made when first needed
 
 MAX_FAULTS = 50  # of one document: more would bury the first
 
@@ -32,7 +34,7 @@ _FOREIGN = {
 }
 
 
-def read_document(file: str, tree: Tree) -> tuple[Document | None, list[Problem]]:
+def read_document(file: str, tree: Tree) -> tuple[Document | BudgetDocument | None, list[Problem]]:
     """The document, or what keeps it from being one."""
     findings = list(_identity(tree.data))
     document = None
@@ -54,16 +56,27 @@ def _identity(data: Any) -> list[tuple[str, Finding]]:
     if isinstance(version, str) and version != API_VERSION:
         remedy = f"write {API_VERSION}, or keep other manifests out of this folder"
         return [("api-version", Finding(("apiVersion",), f"{version!s} is not read here", remedy))]
-    if isinstance(kind, str) and kind != KIND:
-        return [("kind", Finding(("kind",), f"{kind!s} is not read here", f"write kind: {KIND}"))]
+    if isinstance(kind, str) and kind not in MODELS:
+        remedy = f"write kind: {listing(MODELS)}"
+        return [("kind", Finding(("kind",), f"{kind!s} is not read here", remedy))]
     return []
 
 
-def _validate(tree: Tree) -> tuple[Document | None, list[tuple[str, Finding]]]:
+def _kind(tree: Tree) -> str:
+    kind = tree.data.get("kind")
+    return kind if isinstance(kind, str) else KIND
+
+
+def _validate(
+    tree: Tree,
+) -> tuple[Document | BudgetDocument | None, list[tuple[str, Finding]]]:
+    kind = _kind(tree)
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(MODELS[kind])
     empty = [route for route in nulls(tree.data) if not _may_be_empty(route)][:MAX_FAULTS]
     document, found = None, []
     try:
-        document = _ADAPTER.validate_python(tree.data)
+        document = _ADAPTERS[kind].validate_python(tree.data)
     except ValidationError as error:
         details = error.errors(include_url=False)[:MAX_FAULTS]
         found = [_translate(tree, detail) for detail in details]
@@ -78,6 +91,8 @@ def _validate(tree: Tree) -> tuple[Document | None, list[tuple[str, Finding]]]:
 
 
 def _may_be_empty(route: Route) -> bool:
+    if route[:2] == ("spec", "nodes"):
+        return len(route) == 4 and route[3] in BARE_DRIVERS
     return len(route) == 4 and route[:2] == ("spec", "objectives") and route[3] in BARE
 
 
@@ -89,7 +104,7 @@ def _translate(tree: Tree, detail: Any) -> tuple[str, Finding]:
         remedy = f"add `{name}:`"
         return "missing-field", Finding(route, f"{spell((*route, name))} is missing", remedy, True)
     if kind == "extra_forbidden":
-        return "unknown-field", _unknown(route, str(loc[-1]))
+        return "unknown-field", _unknown(route, str(loc[-1]), _kind(tree))
     if kind in CHECKS:
         context = detail["ctx"]
         on_key = kind == "bad-percentile"
@@ -98,7 +113,7 @@ def _translate(tree: Tree, detail: Any) -> tuple[str, Finding]:
         return kind, Finding(route, _name(route) + context["message"], context["remedy"], on_key)
     wanted = {"list_type": "a list", "dict_type": "a mapping", "model_type": "a mapping"}
     message = f"{_name(route)}must be {wanted.get(kind, 'another type')}, not {describe(value)}"
-    names = fields_at(route)
+    names = fields_at(route, _kind(tree))
     remedy = "write `- ` items below it" if kind == "list_type" else "indent its fields below it"
     if names and kind != "list_type":
         remedy += f": {', '.join(names)}"
@@ -119,10 +134,10 @@ def _name(route: Route) -> str:
     return f"{spell(route)}: " if route else ""
 
 
-def _unknown(route: Route, name: str) -> Finding:
-    known = fields_at(route)
+def _unknown(route: Route, name: str, kind: str) -> Finding:
+    known = fields_at(route, kind)
     close = did_you_mean(name, known)
-    elsewhere = sorted({spell((*place, name)) for place in places_of(name)})
+    elsewhere = sorted({spell((*place, name)) for place in places_of(name, kind)})
     if name in _FOREIGN:
         remedy = f"here it is {_FOREIGN[name]}"
     elif close:

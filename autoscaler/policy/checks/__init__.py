@@ -5,9 +5,11 @@ from __future__ import annotations
 from autoscaler.policy import form
 from autoscaler.policy.checks import (
     bounds,
+    budgets,
     capacity,
     conduct,
     neighbours,
+    nodes,
     objectives,
     queries,
     schedules,
@@ -18,10 +20,12 @@ from autoscaler.policy.registry import POLICY_CHECKS, SET_CHECKS
 
 __all__ = [
     "bounds",
+    "budgets",
     "capacity",
     "conduct",
     "form",
     "neighbours",
+    "nodes",
     "objectives",
     "queries",
     "review",

@@ -142,10 +142,6 @@ def when_blind_bounds(entry: Entry) -> Iterator[Finding]:
 )
 def not_yet_acted_on(entry: Entry) -> Iterator[Finding]:
     remedy = "keep it for a later version, or delete it"
-    for name, given in (("nodes", entry.spec.nodes), ("cost", entry.spec.cost)):
-        if given is not None:
-            message = f"spec.{name} is not acted on by this version"
-            yield Finding(("spec", name), message, remedy, on_key=True)
     for index, objective in enumerate(entry.spec.objectives or ()):
         if objective.forecast is not None:
             route = ("spec", "objectives", index, "forecast")

@@ -15,6 +15,8 @@ from autoscaler.cli.validate import command as validate_command
 from autoscaler.wire import to_json
 from tests.unit.policy.texts import compiled, policy_text
 
+DOUBTFUL = "nodes: {driver: {capacityBuffer: {}}, spare: 1}"
+
 
 def validate(*arguments: str, stdin: str | bytes | None = None) -> Result:
     return CliRunner().invoke(validate_command, list(arguments), input=stdin)
@@ -24,7 +26,7 @@ def test_right_files_end_with_0_and_say_so(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(policy_text())
     result = validate(str(tmp_path))
     assert result.exit_code == 0
-    assert result.stdout.startswith("no problems in 1 file, 1 policy (hash ")
+    assert result.stdout.startswith("no problems in 1 file, 1 document (hash ")
 
 
 def test_standard_input_is_a_file_like_any_other() -> None:
@@ -51,7 +53,7 @@ def test_an_empty_folder_ends_with_1(tmp_path: Path) -> None:
 
 
 def test_json_is_one_object_and_nothing_else() -> None:
-    result = validate("-", "-o", "json", stdin=policy_text("nodes: {}"))
+    result = validate("-", "-o", "json", stdin=policy_text(DOUBTFUL))
     assert result.exit_code == 0
     data = json.loads(result.stdout)
     assert (data["errors"], data["warnings"], data["files"], data["documents"]) == (0, 1, 1, 1)
@@ -65,8 +67,8 @@ def test_github_annotations_alone_go_to_standard_output() -> None:
 
 
 def test_strict_fails_on_warnings() -> None:
-    assert validate("-", stdin=policy_text("nodes: {}")).exit_code == 0
-    assert validate("-", "--strict", stdin=policy_text("nodes: {}")).exit_code == 1
+    assert validate("-", stdin=policy_text(DOUBTFUL)).exit_code == 0
+    assert validate("-", "--strict", stdin=policy_text(DOUBTFUL)).exit_code == 1
 
 
 def test_the_scrape_interval_reaches_the_checks() -> None:
@@ -84,7 +86,9 @@ def test_nothing_heavy_is_loaded() -> None:
     assert shown.stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize("kind", ["policy", "observation", "decision", "state", "journal"])
+@pytest.mark.parametrize(
+    "kind", ["policy", "budget", "observation", "decision", "state", "journal"]
+)
 def test_each_schema_is_a_json_schema(kind: str) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     result = CliRunner().invoke(schema_command, [kind])

@@ -139,7 +139,7 @@ def test_one_error_keeps_the_whole_set_back() -> None:
 
 
 def test_a_warning_keeps_nothing_back() -> None:
-    found = load_text(policy_text("nodes: {spare: 1}"))
+    found = load_text(policy_text("nodes: {driver: {capacityBuffer: {}}, spare: 1}"))
     assert found.ok
     assert found.problems
     assert found.policies

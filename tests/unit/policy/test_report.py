@@ -84,6 +84,6 @@ def test_github_annotations_escape_what_would_end_them() -> None:
 
 def test_the_summary_counts_in_english() -> None:
     found = load_text(policy_text("mode: x"))
-    assert summary(found.problems, 1, 1) == "1 error in 1 file, 1 policy"
-    assert summary([], 2, 3) == "no problems in 2 files, 3 policies"
-    assert summary(found.problems * 2, 2, 3) == "2 errors in 2 files, 3 policies"
+    assert summary(found.problems, 1, 1) == "1 error in 1 file, 1 document"
+    assert summary([], 2, 3) == "no problems in 2 files, 3 documents"
+    assert summary(found.problems * 2, 2, 3) == "2 errors in 2 files, 3 documents"
