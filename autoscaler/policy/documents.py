@@ -81,8 +81,9 @@ class CapacityPart(Part):
 
     profile: Text | None = Field(
         None,
-        description="CSV of perf_analyzer, relative to the policy file. Capacity is the highest "
-        "throughput whose latency keeps `sla.latency`, interpolated between measured loads.",
+        description="A load sweep (perf_analyzer's CSV or JSON, Model Analyzer), relative to the "
+        "policy file. Capacity is the highest throughput whose latency keeps `sla.latency`, "
+        "interpolated between measured loads. `profile FILE` shows it.",
     )
     requests_per_second: Quantity | None = Field(
         None, description="Requests/s of one replica, all models together."

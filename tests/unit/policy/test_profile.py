@@ -45,8 +45,10 @@ def test_a_sla_that_the_lowest_load_breaks_has_no_capacity() -> None:
 
 
 def test_request_rate_sweeps_and_byte_order_marks_are_read_too() -> None:
-    text = "\ufeff" + SWEEP.replace("Concurrency", "Request Rate").replace("\n", "\r\n")
-    assert capacity(0.030, text) == pytest.approx(300.0)
+    text = (
+        "Request Rate,Inferences/Second,p99 latency\n100,100,10000\n200,200,20000\n400,400,40000\n"
+    )
+    assert capacity(0.030, "\ufeff" + text.replace("\n", "\r\n")) == pytest.approx(300.0)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_request_rate_sweeps_and_byte_order_marks_are_read_too() -> None:
         (SWEEP.replace("4,400,", "4,fast,"), "no number under Inferences/Second in line 2"),
         (SWEEP.replace("4,400,", "4,nan,"), "no number"),
         (SWEEP.replace("4,400,", "4,-1,"), "no number"),
-        (SWEEP + "16,500\n", "no number under p50 latency in line 6"),
+        (SWEEP + "16,500\n", "has 2 of 4 fields in line 6: it is cut off"),
         ('Concurrency,"Inferences/Second\n', "not CSV"),
     ],
 )
