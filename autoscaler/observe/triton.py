@@ -103,9 +103,13 @@ def _rate(metric: str, window: str, seconds: float, interval: float) -> str:
     models with a request each, every one is scaled by another factor. With n samples in a row,
     (max − min) / ((n − 1) × interval) is exact: 1,500 more in 5 s are 300/s. rate() is right where
     the counter was reset, or where a scrape in the middle was lost.
+
+    max and min pass over NaN, so that one number among NaNs would read as no growth, a 0; the sum
+    does not, and nothing times it is NaN again.
     """
     exact = (
-        f"(max_over_time({metric}[{window}]) - min_over_time({metric}[{window}]))"
+        f"(max_over_time({metric}[{window}]) - min_over_time({metric}[{window}])"
+        f" + 0 * sum_over_time({metric}[{window}]))"
         f" / (({interval:g} * (count_over_time({metric}[{window}]) - 1)) > 0)"
     )
     reset = f"resets({metric}[{window}]) > 0"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 import trustme
 from kubernetes import client
 
+from autoscaler.serve.metrics_api import server
 from tests.unit.metrics_api.served import QUEUE, Served, flower
 
 GROUP = "custom.metrics.k8s.io"
@@ -52,8 +54,8 @@ class Secured:
             return await asyncio.to_thread(call, api)
 
 
-@pytest.fixture
-async def secured(tmp_path: Path) -> AsyncIterator[Secured]:
+@asynccontextmanager
+async def served_over_tls(tmp_path: Path) -> AsyncIterator[Secured]:
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
@@ -64,6 +66,12 @@ async def secured(tmp_path: Path) -> AsyncIterator[Secured]:
     served.tick(flower())
     yield Secured(served, f"https://localhost:{served.api.port}", ca)
     await served.api.close()
+
+
+@pytest.fixture
+async def secured(tmp_path: Path) -> AsyncIterator[Secured]:
+    async with served_over_tls(tmp_path) as found:
+        yield found
 
 
 def raw(path: str) -> Callable[[client.ApiClient], Any]:
@@ -117,6 +125,33 @@ async def test_what_a_control_plane_was_seen_to_send(
     ):
         assert (answer.status, answer.content_type) == (status, "application/json")
         assert (await answer.json())["kind"]
+
+
+async def test_a_client_that_never_ends_its_handshake_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HANDSHAKE", 0.2)
+    async with served_over_tls(tmp_path) as slow:
+        reader, writer = await asyncio.open_connection("127.0.0.1", slow.served.api.port)
+        writer.write(b"\x16\x03\x01")  # a ClientHello begins so
+        assert await asyncio.wait_for(reader.read(), 60.0) == b""
+        writer.close()
+        found = await slow.official(raw(f"{BEFORE}/pods/*/{QUEUE}"))
+        assert len(found["items"]) == 2
+
+
+async def test_a_later_request_that_never_ends_is_cut_off_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "IDLE", 0.3)
+    async with served_over_tls(tmp_path) as slow:
+        tls = ssl.create_default_context(cafile=str(slow.ca))
+        place = ("localhost", slow.served.api.port)
+        reader, writer = await asyncio.open_connection(*place, ssl=tls)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.1\r\nX-Slow: ")
+        said = await asyncio.wait_for(reader.read(), 60.0)
+        assert said.count(b"HTTP/1.1 200") == 1
+        writer.close()
 
 
 async def test_plain_http_on_the_tls_port_gets_nothing(secured: Secured) -> None:

@@ -135,3 +135,19 @@ async def test_a_pod_scraped_by_two_jobs_has_its_load_once(
     (signals,) = readings.pods["default", "twice-0"].models
     assert value(signals.completions) == pytest.approx(100.0)
     assert value(signals.pending) == 3.0
+
+
+@pytest.mark.parametrize("broken", [{-1}, {-2, -1}, {-3, -2, -1}, {-4, -3, -2}], ids=str)
+async def test_counters_that_turn_nan_are_unknown_at_once_and_never_zero(
+    prometheus_binaries: PrometheusBinaries, tmp_path: Path, broken: set[int]
+) -> None:
+    """One number among NaNs has not grown: that reads like nobody was served and nobody waited."""
+    wrong = {START + STEP * (SCRAPES + n) for n in broken}
+    stored = [
+        (metric, labels, float("nan") if at in wrong and "pending" not in metric else number, at)
+        for metric, labels, number, at in triton("flower-a")
+    ]
+    readings = await read(prometheus_binaries, tmp_path, iter(stored))
+    (model,) = readings.pods["default", "flower-a"].models
+    assert isinstance(model.completions, Missing), model.completions
+    assert isinstance(model.queueing, Missing), model.queueing

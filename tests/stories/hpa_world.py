@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +18,26 @@ import yaml
 
 from tests.testbed.api import ApiRefused, Object
 from tests.testbed.control_plane import ControlPlane
-from tests.testbed.loopback import ask, free_address, without_proxies
+from tests.testbed.kwok import Kwok
+from tests.testbed.loopback import ask, without_proxies
 from tests.testbed.process import Process
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 ACCOUNT = "triton-autoscaler"
 SERVICE, SECRET = "triton-autoscaler-metrics", "triton-autoscaler-serving"
 CUSTOM = "/apis/custom.metrics.k8s.io/v1beta1"
+EXTERNAL = "/apis/external.metrics.k8s.io/v1beta1"
+GROUP_VERSIONS = (
+    "custom.metrics.k8s.io/v1beta1",
+    "custom.metrics.k8s.io/v1beta2",
+    "external.metrics.k8s.io/v1beta1",
+)
+QUEUE = f"{CUSTOM}/namespaces/default/pods/*/avg_time_queue_us"
 DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/flower"
 HPA = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers/flower"
 PODS = "/api/v1/namespaces/default/pods"
-_API_PORT, _STATUS_PORT, _PAGES_PORT = 6443, 9797, 9100
+PORTS = _API_PORT, _STATUS_PORT = 6443, 9797
 _ROLES = {"ServiceAccount", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
-_IDLE = {
-    "nv_inference_request_success": "counter",
-    "nv_inference_request_failure": "counter",
-    "nv_inference_count": "counter",
-    "nv_inference_exec_count": "counter",
-    "nv_inference_request_duration_us": "counter",
-    "nv_inference_queue_duration_us": "counter",
-    "nv_inference_compute_infer_duration_us": "counter",
-    "nv_inference_pending_request_count": "gauge",
-}
 _INFERENCE = {"name": "INPUT", "shape": [1, 1], "datatype": "FP32", "data": [1.0]}
 
 
@@ -77,11 +74,13 @@ class HpaWorld:
         self.plane.route_service(f"{ACCOUNT}/{SERVICE}", host=self.address, port=_API_PORT)
 
     @contextmanager
-    def daemon(self, policies: Path, prometheus: str, folder: Path) -> Iterator[Process]:
+    def daemon(
+        self, policies: Path, prometheus: str, folder: Path, *, interval: str = "1s"
+    ) -> Iterator[Process]:
         """`triton-autoscaler run` as the shipped account; ready when the aggregator has it."""
         login = self.plane.kubeconfig_for(service_account=f"{ACCOUNT}/{ACCOUNT}")
         argv: list[str | Path] = [
-            *(sys.executable, "-m", "autoscaler.cli", "run", "--interval=1s"),
+            *(sys.executable, "-m", "autoscaler.cli", "run", f"--interval={interval}"),
             *(f"--policies={policies}", f"--prometheus={prometheus}", f"--kubeconfig={login}"),
             f"--journal={folder / 'journal.jsonl'}",
             f"--listen={self.address}:{_STATUS_PORT}",
@@ -98,7 +97,7 @@ class HpaWorld:
         )
         process.start(deadline_s=30)
         try:
-            for version in ("custom.metrics.k8s.io/v1beta1", "custom.metrics.k8s.io/v1beta2"):
+            for version in GROUP_VERSIONS:
                 self.plane.await_apiservice(version)
             yield process
         finally:
@@ -114,9 +113,14 @@ class HpaWorld:
             yield
         finally:
             for one in reversed(objects):
-                self.plane.kubectl("delete", one["kind"], one["metadata"]["name"], "-n=default")
-            if any(one["kind"] == "Deployment" for one in objects):
-                until(lambda: not self.pods(), "no pod of the story is left", within_s=60)
+                self._remove(one["kind"], one["metadata"]["name"])
+
+    def _remove(self, kind: str, name: str) -> None:
+        if kind == "Deployment":
+            # The garbage collector is half a minute late after an API server's absence.
+            self.plane.kubectl("scale", "deployment", name, "--replicas=0", "-n=default")
+            until(lambda: not self.pods(name), "no pod of the story is left", within_s=120)
+        self.plane.kubectl("delete", kind, name, "-n=default")
 
     def raw(self, path: str) -> Any:
         """`kubectl get --raw`; raises KubectlFailed."""
@@ -128,9 +132,16 @@ class HpaWorld:
         except ApiRefused as refused:
             return refused
 
-    def pods(self) -> list[Object]:
+    def queue_times(self) -> dict[str, str]:
+        """By pod; of nobody where we refuse."""
+        answer = self.asked(QUEUE)
+        items = answer["items"] if isinstance(answer, dict) else ()
+        return {item["describedObject"]["name"]: item["value"] for item in items}
+
+    def pods(self, of: str = "") -> list[Object]:
+        """All, or those of a Deployment."""
         found: list[Object] = self.plane.api.get(PODS)["items"]
-        return found
+        return [pod for pod in found if _deployment(pod) == of] if of else found
 
     def ready_addresses(self) -> list[str]:
         return [
@@ -152,6 +163,11 @@ class HpaWorld:
         count: int = self.plane.api.get(DEPLOYMENT).get("status", {}).get("readyReplicas", 0)
         return count
 
+    def average(self) -> str:
+        """What the HPA itself says that it read of the pods."""
+        found = self.plane.api.get(HPA).get("status", {}).get("currentMetrics") or [{}]
+        return str(found[0].get("pods", {}).get("current", {}).get("averageValue", ""))
+
     def reason(self, kind: str = "ScalingActive") -> tuple[str, str]:
         """(reason, message) of the HPA's condition."""
         found = self.plane.api.get(HPA).get("status", {}).get("conditions", ())
@@ -159,10 +175,45 @@ class HpaWorld:
         return says.get(kind, ("", ""))
 
 
+def _deployment(pod: Object) -> str:
+    """By its ReplicaSet, whose name is that of the Deployment and a hash."""
+    (owner,) = pod["metadata"].get("ownerReferences") or [{"name": ""}]
+    return str(owner["name"]).rpartition("-")[0]
+
+
+@contextmanager
+def mig_nodes(kwok: Kwok, count: int) -> Iterator[None]:
+    """Gone again at the end: nobody would keep them Ready."""
+    names = kwok.add_gpu_nodes(count, resources={"nvidia.com/mig-1g.5gb": "28"})
+    try:
+        yield
+    finally:
+        for name in names:
+            kwok.remove_node(name)
+
+
+def quick(hpa: Object) -> Object:
+    """A shipped HPA in a hurry: minutes become seconds, its bounds and target stay."""
+    behavior = hpa["spec"]["behavior"]
+    behavior["scaleUp"]["policies"][0]["periodSeconds"] = 5
+    behavior["scaleDown"] = {
+        "stabilizationWindowSeconds": 5,
+        "policies": [{"type": "Pods", "value": 2, "periodSeconds": 5}],
+    }
+    return hpa
+
+
 def until(check: Callable[[], object], what: str, *, within_s: float = 30.0) -> None:
     deadline = time.monotonic() + within_s
     while not check():
         assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s"
+        time.sleep(0.2)
+
+
+def stays(world: HpaWorld, replicas: int) -> None:
+    """For several looks of the HPA."""
+    for _ in range(25):
+        assert world.wanted() == replicas
         time.sleep(0.2)
 
 
@@ -219,63 +270,3 @@ def load(world: HpaWorld, model: str, *, clients: int, limit_s: float) -> Iterat
         over.set()
         for thread in threads:
             thread.join(15)
-
-
-class Pages(ThreadingHTTPServer):
-    """`flower_load`, which the test sets, and for each pod the counters of an idle Triton.
-
-    Without counters of its pods we lower nothing: what those who stay would carry is not known.
-    """
-
-    daemon_threads = True
-
-    def __init__(self, world: HpaWorld, value: float) -> None:
-        self.value = value
-        self._world = world
-        super().__init__((free_address(_PAGES_PORT), _PAGES_PORT), _Page)
-
-    @property
-    def scrape_config(self) -> dict[str, Any]:
-        target = f"{self.server_address[0]!s}:{_PAGES_PORT}"
-        return {
-            "job_name": "pages",
-            "honor_labels": True,
-            "static_configs": [{"targets": [target]}],
-        }
-
-    def text(self) -> str:
-        lines = ["# TYPE flower_load gauge", f"flower_load {self.value}"]
-        names = [pod["metadata"]["name"] for pod in self._world.pods()]
-        for family, kind in _IDLE.items():
-            lines.append(f"# TYPE {family} {kind}")
-            lines += [
-                f'{family}{{namespace="default",pod="{name}",model="flowers",version="1"}} 0'
-                for name in names
-            ]
-        return "\n".join(lines) + "\n"
-
-    @contextmanager
-    def serving(self) -> Iterator[Pages]:
-        with self:
-            thread = threading.Thread(target=self.serve_forever, args=(0.1,))
-            thread.start()
-            try:
-                yield self
-            finally:
-                self.shutdown()
-                thread.join()
-
-
-class _Page(BaseHTTPRequestHandler):
-    server: Pages
-
-    def do_GET(self) -> None:
-        page = self.server.text().encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(page)))
-        self.end_headers()
-        self.wfile.write(page)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- its name there
-        pass

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.stories.hpa_pages import Pages
 from tests.stories.hpa_world import (
     CUSTOM,
     MANIFESTS,
+    QUEUE,
     HpaWorld,
-    Pages,
     Timeline,
     load,
+    mig_nodes,
+    quick,
+    stays,
     until,
 )
+from tests.stories.kubectl_page import documented, shape
 from tests.testbed.api import ApiRefused, Object
-from tests.testbed.control_plane import ControlPlane
 from tests.testbed.discovery import pod_discovery
 from tests.testbed.kubelet import Kubelet
 from tests.testbed.kwok import Kwok
-from tests.testbed.loopback import free_address
-from tests.testbed.parts import ControlPlaneBinaries, PrometheusBinaries, TritonInstall
+from tests.testbed.parts import PrometheusBinaries, TritonInstall
 from tests.testbed.prometheus_server import PrometheusServer
 from tests.testbed.triton_pods import MODELS, TritonPods
 from tests.testbed.triton_server import ToyModel, model_repository
 
 pytestmark = pytest.mark.real
 
-QUEUE = f"{CUSTOM}/namespaces/default/pods/*/avg_time_queue_us"
 DECISION = f"{CUSTOM}/namespaces/default/deployments.apps/flower/desired_replicas"
 LOAD = f"{CUSTOM}/namespaces/default/deployments.apps/flower/metric-1"
 # Exactly one replica for each ten units of load: no window, no tolerance, no cooldown.
@@ -44,7 +44,7 @@ spec:
   replicas: {min: 1, max: 40}
   sla: {queueTime: 50ms}
   objectives:
-    - metric: {query: sum(flower_load), averageValue: "10", tolerance: 0%}
+    - metric: {query: sum(fleet_load), averageValue: "10", tolerance: 0%}
   behavior:
     scaleUp: {stabilizationWindow: 0s}
     scaleDown: {stabilizationWindow: 0s}
@@ -56,24 +56,6 @@ MODEL = ToyModel("flowers", delay_s=0.05, max_batch_size=1)
 CLIENTS = 28
 
 
-@pytest.fixture(scope="module")
-def world(control_plane_binaries: ControlPlaneBinaries) -> Iterator[HpaWorld]:
-    with ControlPlane(control_plane_binaries, hpa_sync_period="1s") as plane:
-        found = HpaWorld(plane, free_address(6443, 9797))
-        found.install()
-        yield found
-
-
-@pytest.fixture
-def timeline(capsys: pytest.CaptureFixture[str]) -> Timeline:
-    def tell(line: str) -> None:
-        with capsys.disabled():
-            print(line, flush=True)
-
-    tell("")
-    return Timeline(tell)
-
-
 def flower(world: HpaWorld, kubelet: Kubelet) -> Object:
     """The shipped Deployment, MIG slice and all, on the node whose pods are real Tritons."""
     found = world.shipped_one("flower", "Deployment", "flower")
@@ -81,22 +63,6 @@ def flower(world: HpaWorld, kubelet: Kubelet) -> Object:
     template["metadata"]["annotations"] = {MODELS: "flowers"}
     template["spec"] |= kubelet.placement
     return found
-
-
-def quick(hpa: Object) -> Object:
-    """The shipped HPA in a hurry: minutes become seconds, its bounds and target stay."""
-    behavior = hpa["spec"]["behavior"]
-    behavior["scaleUp"]["policies"][0]["periodSeconds"] = 5
-    behavior["scaleDown"] = {
-        "stabilizationWindowSeconds": 5,
-        "policies": [{"type": "Pods", "value": 2, "periodSeconds": 5}],
-    }
-    return hpa
-
-
-def queue_times(world: HpaWorld) -> list[str]:
-    answer = world.asked(QUEUE)
-    return [item["value"] for item in answer["items"]] if isinstance(answer, dict) else []
 
 
 def test_the_mig_story_from_one_to_seven_and_back(
@@ -118,7 +84,7 @@ def test_the_mig_story_from_one_to_seven_and_back(
         world.applied(flower(world, kubelet)),
     ):
         until(lambda: world.ready() == 1, "one Ready Triton", within_s=60)
-        until(lambda: queue_times(world) == ["0"], "an idle pod's queue time")
+        until(lambda: [*world.queue_times().values()] == ["0"], "an idle pod's queue time")
         timeline.note("one idle Triton; kubectl get --raw shows what the article shows")
         shows_what_the_seed_shows(world)
         hpa = quick(world.shipped_one("flower", "HorizontalPodAutoscaler", "flower"))
@@ -154,11 +120,14 @@ def shows_what_the_seed_shows(world: HpaWorld) -> None:
     (pod,) = world.pods()
     assert item["describedObject"]["name"] == pod["metadata"]["name"]
     assert (item["metricName"], item["value"]) == ("avg_time_queue_us", "0")
+    assert shape(answer) == shape(documented("idle"))
+    assert shape(found) == shape(documented("discovery"))
+    assert shape(world.raw(DECISION)) == shape(documented("decision"))
 
 
 def grows_and_shrinks(world: HpaWorld, timeline: Timeline, prometheus: PrometheusServer) -> None:
     def look() -> int:
-        shown = ", ".join(queue_times(world))
+        shown = ", ".join(world.queue_times().values())
         timeline.size(size := world.wanted(), f"avg_time_queue_us: {shown or 'none'}")
         return size
 
@@ -167,10 +136,11 @@ def grows_and_shrinks(world: HpaWorld, timeline: Timeline, prometheus: Prometheu
     with load(world, "flowers", clients=CLIENTS, limit_s=90):
         timeline.note(f"{CLIENTS} clients begin")
         until(lambda: look() == 7 and world.ready() == 7, "seven Ready Tritons", within_s=75)
-        until(lambda: len(queue_times(world)) == 7, "all seven in the list")
-        timeline.note(f"seven are Ready: {', '.join(queue_times(world))}")
+        until(lambda: len(world.queue_times()) == 7, "all seven in the list")
+        timeline.note(f"seven are Ready: {', '.join(world.queue_times().values())}")
         prometheus.stop()
         timeline.note(f"Prometheus stops: {refused(world, QUEUE)}"[:300])
+        assert world.raw(CUSTOM)["resources"], "discovery needs no Prometheus"
     timeline.note("the clients stop")
     until(lambda: world.reason()[0] == "FailedGetPodsMetric", "the HPA's complaint")
     timeline.note(f"the HPA holds: {world.reason()[1]}"[:300])
@@ -201,12 +171,12 @@ def test_the_hpa_follows_our_decision_to_the_letter(
     hpa = world.shipped_one("flower-desired-replicas", "HorizontalPodAutoscaler", "flower")
     hpa["spec"]["maxReplicas"] = 40
     with (
-        Pages(world, 200.0).serving() as pages,
+        Pages(world, fleet_load=200.0).serving() as pages,
         Kwok(kwok_binary, world.plane) as kwok,
         PrometheusServer(prometheus_binaries, scrape_configs=[pages.scrape_config]) as prometheus,
+        mig_nodes(kwok, 2),
         world.applied(deployment),
     ):
-        kwok.add_gpu_nodes(2, resources={"nvidia.com/mig-1g.5gb": "28"})
         until(lambda: world.ready() == 20, "twenty Ready pods", within_s=60)
         with world.daemon(policy.parent, prometheus.url, tmp_path) as daemon:
             until(lambda: decided(world) == "20", "our decision")
@@ -228,7 +198,7 @@ def follows_each_step(world: HpaWorld, timeline: Timeline, pages: Pages) -> None
     # An HPA's own tolerance, a tenth, would swallow 20 -> 21, which is a twentieth, and 35 -> 34.
     # From 34 to 20 we say one less each tick, as the fleet is idle, and it follows each.
     for replicas in (21, 20, 35, 34, 20):
-        pages.value = 10.0 * replicas
+        pages.fleet_load = 10.0 * replicas
         until(lambda n=replicas: world.wanted() == n, f"{replicas} replicas", within_s=60)  # type: ignore[misc]
         timeline.size(world.wanted(), f"we say {decided(world)}")
     assert timeline.sizes == [20, 21, 20, 35, 34, 20]
@@ -242,19 +212,19 @@ def holds_while_prometheus_is_away(
     timeline.note("Prometheus stops")
     refusal = refused(world, LOAD)
     timeline.note(f"we say {decided(world)}, and of its signal {refusal}"[:300])
-    pages.value = 10.0
+    pages.fleet_load = 10.0
     stays(world, 20)
     assert decided(world) == "20"
     prometheus.start()
     timeline.note("Prometheus is back")
-    pages.value = 210.0
+    pages.fleet_load = 210.0
     until(lambda: world.wanted() == 21, "21 replicas", within_s=60)
     timeline.size(world.wanted(), f"we say {decided(world)}")
 
 
 def holds_while_nobody_answers(world: HpaWorld, timeline: Timeline, pages: Pages) -> None:
     timeline.note("the daemon stops")
-    pages.value = 10.0
+    pages.fleet_load = 10.0
     until(lambda: world.reason()[0] == "FailedGetObjectMetric", "the HPA's complaint")
     timeline.note(f"the HPA holds: {world.reason()[1]}"[:300])
     stays(world, 21)
@@ -268,10 +238,3 @@ def refused(world: HpaWorld, path: str) -> ApiRefused:
     assert answer.status == 503, answer
     assert "Prometheus: no connection" in str(answer)
     return answer
-
-
-def stays(world: HpaWorld, replicas: int) -> None:
-    """For several looks of the HPA."""
-    for _ in range(25):
-        assert world.wanted() == replicas
-        time.sleep(0.2)
