@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-COMMAND = [sys.executable, "-m", "autoscaler"]
 
 
 def figure(name: str, value: float, unit: str, size: str = "", **more: object) -> None:
@@ -58,3 +57,11 @@ def resident_mb(pid: int) -> float:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
     raise SystemExit(f"process {pid} has no VmRSS")
+
+
+def testbed_lacks(*parts: str) -> str | None:
+    """Which of the test bed's parts are not built here, and what to type; None where all are."""
+    from tests.testbed.parts import places
+
+    missing = [name for name in parts if not places()[name].is_dir()]
+    return f"no {', '.join(missing)} here; type `make testbed`" if missing else None
