@@ -23,6 +23,7 @@ class JournalLine(BaseModel):
     observation: Observation
     state: State
     decision: Decision
+    standby: bool = False  # another daemon led: nothing was written for this decision
 
 
 _adapters: dict[Any, TypeAdapter[Any]] = {}

@@ -1,11 +1,26 @@
-"""All figures: python -m bench [decide] [tick] [cli] [signals] [reaction]"""
+"""All figures: python -m bench [decide] [tick] [cli] [signals] [reaction] [metrics-api] [hpa]
+[watch-memory] [writes] [failover] [simulate] [backtest]
+"""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-ALL = ("decide", "tick", "cli", "signals", "reaction")
+ALL = (
+    "decide",
+    "tick",
+    "cli",
+    "signals",
+    "reaction",
+    "metrics-api",
+    "hpa",
+    "watch-memory",
+    "writes",
+    "failover",
+    "simulate",
+    "backtest",
+)
 
 if __name__ == "__main__":
     asked = sys.argv[1:] or ALL
@@ -13,4 +28,4 @@ if __name__ == "__main__":
     if unknown:
         sys.exit(f"no benchmark {', '.join(unknown)}: there are {', '.join(ALL)}")
     for name in asked:
-        importlib.import_module(f"bench.{name}").main()
+        importlib.import_module(f"bench.{name.replace('-', '_')}").main()

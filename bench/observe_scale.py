@@ -33,6 +33,7 @@ from autoscaler.observe.windows import windows_for
 
 INTERVAL = 15.0
 NOW = 1_795_248_926.1
+PODS_PER_NODE = 8
 PODS_PER_TARGET, MODELS = 10, ("resnet50", "bert_large")
 
 
@@ -106,8 +107,19 @@ def serve(pods: int, port: Connection) -> None:
 
 def fleet(pods: int) -> tuple[list[Policy], ClusterReading]:
     by_target: dict[Target, list[Pod]] = {}
-    for namespace, target, pod in names(pods):
-        by_target.setdefault(Target(namespace, target), []).append(Pod(pod, created_at=NOW - 9e4))
+    born = NOW - 9e4
+    for n, (namespace, target, pod) in enumerate(names(pods)):
+        known = Pod(
+            pod,
+            created_at=born,
+            node=f"node-{n // PODS_PER_NODE}",
+            image="nvcr.io/nvidia/tritonserver:24.10-py3",
+            gpus=1,
+            scheduled_at=born + 1,
+            started_at=born + 60,
+            ready_at=born + 90,
+        )
+        by_target.setdefault(Target(namespace, target), []).append(known)
     policies = [
         Policy(target.namespace, target.name, target, Bounds(1, 20), Sla(0.05), (Demand(),))
         for target in by_target

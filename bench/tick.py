@@ -19,16 +19,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from autoscaler.clock import SystemClock
-from autoscaler.model import Capacity, Policy, QueueTime
+from autoscaler.model import Capacity, Node, Policy, QueueTime
 from autoscaler.observe.cluster import ClusterReading
 from autoscaler.observe.gpu import gpu_queries
+from autoscaler.observe.pools import PoolReadings
 from autoscaler.observe.prometheus import PrometheusSource
 from autoscaler.observe.triton import queries
 from autoscaler.run.journal import FileJournal
 from autoscaler.run.loop import Loop, Tick
 from autoscaler.run.state import FileStates
 from bench.figures import figure, say
-from bench.observe_scale import INTERVAL, NOW, fleet, serve
+from bench.observe_scale import INTERVAL, NOW, PODS_PER_NODE, fleet, serve
 
 TICKS = 7
 
@@ -39,8 +40,21 @@ class Known:
     def __init__(self, reading: ClusterReading) -> None:
         self._reading = reading
 
-    async def read(self, targets: object, now: float, deadline: float) -> ClusterReading:
+    async def read(
+        self, targets: object, now: float, deadline: float, scaled: object = ()
+    ) -> ClusterReading:
         return self._reading
+
+
+class KnownPools:
+    """The nodes under the pods, likewise; none of them is a pool of a policy's own."""
+
+    def __init__(self, pods: int) -> None:
+        names = [f"node-{n}" for n in range(max(1, pods // PODS_PER_NODE))]
+        self._readings = PoolReadings(nodes={name: Node(name, PODS_PER_NODE) for name in names})
+
+    async def read(self, policies: object, now: float, deadline: float) -> PoolReadings:
+        return self._readings
 
 
 def sized(policy: Policy) -> Policy:
@@ -61,6 +75,7 @@ async def measure(url: str, pods: int) -> None:
             lambda: policies,
             source,
             cluster=Known(cluster),
+            pools=KnownPools(pods),
             states=FileStates(Path(scratch) / "state.json"),
             journal=journal,
             clock=Shifted(NOW),

@@ -1,7 +1,7 @@
 """Executors carry actions out. Live, dry run and tests differ in nothing but this.
 
-A live one (PUT on the scale subresource, node pools) has the same two members and raises
-`ActionError` with the place, the reason and the remedy; nothing else in the daemon changes.
+The live one is `autoscaler.act.live`; what it may not or cannot do it says as an `ActionError`
+with the place, the reason and the remedy, and nothing else in the daemon changes.
 """
 
 from __future__ import annotations
@@ -9,11 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from autoscaler.model import Action, Target
+from autoscaler.model import Action
 
 
 class ActionError(Exception):
-    """A write that was refused or did not come through; the text says where, why and what helps."""
+    """A write that was refused or did not come through; the text says where, why and what helps.
+
+    `unanswered`: nobody answered in time, so that the next write would wait in vain too.
+    """
+
+    def __init__(self, text: str, *, unanswered: bool = False) -> None:
+        super().__init__(text)
+        self.unanswered = unanswered
 
 
 class Executor(Protocol):
@@ -24,16 +31,21 @@ class Executor(Protocol):
     def writes(self) -> bool:
         """False where nothing outside this process is changed."""
 
-    async def execute(self, action: Action) -> None: ...
+    async def execute(self, action: Action) -> None:
+        """Raises ActionError."""
 
 
 def describe(action: Action) -> str:
     """`scale Deployment default/flower 2 → 3`"""
     target = action.target
-    return (
-        f"{action.kind} {target.kind} {target.namespace}/{target.name} "
-        f"{action.before} → {action.after}"
-    )
+    whose = f"{target.kind} {target.namespace}/{target.name}"
+    change = f"{action.before} → {action.after}"
+    if action.kind == "pool" and action.pool is not None:
+        return f"resize the node pool of {whose} {change} {action.pool.unit}"
+    if action.kind == "deletionCost":
+        pods = len(action.deletion_costs)
+        return f"say which pods of {whose} go first ({'1 pod' if pods == 1 else f'{pods} pods'})"
+    return f"scale {whose} {change}"
 
 
 class DryRun:
@@ -44,14 +56,27 @@ class DryRun:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._said: dict[Target, tuple[int, int]] = {}
+        self._said: dict[tuple[str, str], str] = {}
 
     async def execute(self, action: Action) -> None:
-        wish = (action.before, action.after)
-        if self._said.get(action.target) == wish:
+        key, wish = (action.policy, action.kind), describe(action)
+        if self._said.get(key) == wish:
             return
-        self._said[action.target] = wish
-        self._say(f"dry run: would {describe(action)}")
+        self._said[key] = wish
+        self._say(f"dry run: would {wish}")
+
+
+class Refused:
+    """Nothing is written, and each wish to write is a fault that says why not."""
+
+    name = "refused"
+    writes = False
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    async def execute(self, action: Action) -> None:  # noqa: ARG002 -- none is carried out
+        raise ActionError(self.reason)
 
 
 class Recording:

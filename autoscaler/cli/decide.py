@@ -102,7 +102,7 @@ def _begin_with(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return FileStates(path).load()
+        return FileStates(path).read()
     except StateError as error:
         raise RuntimeTrouble(str(error)) from error
 
@@ -112,6 +112,6 @@ def _write(pipe: Pipe, path: Path) -> None:
     from autoscaler.run.state import FileStates, StateError
 
     try:
-        FileStates(path).save(pipe.states)
+        FileStates(path).write(pipe.states)
     except StateError as error:
         raise RuntimeTrouble(str(error)) from error

@@ -53,6 +53,8 @@ def _tell(line: JournalLine | Decision) -> bool:
         click.echo("\n".join(explain(line, None)))
     else:
         click.echo("\n".join(explain(line.decision, line.observation)))
+        if line.standby:
+            click.echo("  By a standby: another daemon led, nothing was written for this.")
     return False
 
 

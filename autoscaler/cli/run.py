@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from autoscaler.cli.options import (
 from autoscaler.cli.output import Printer, say, shorten
 from autoscaler.cli.plan import INTERVAL, look, tell_problems
 from autoscaler.cli.units import Duration, Listen, Size, Time, rfc3339
+from autoscaler.cli.write_options import write_options, write_settings
 
 if TYPE_CHECKING:
     from autoscaler.model import Decision
@@ -42,7 +42,7 @@ REPLAY_BUDGET = 30.0
 @signals_options
 @kubernetes_options
 @click.option("--once", is_flag=True, help="One tick, then exit.")
-@click.option("--dry-run", is_flag=True, help="Decide and show, write nothing to the cluster.")
+@write_options
 @click.option("--interval", type=Duration(), default="5s", show_default=True, help="Between ticks.")
 @click.option("--journal", type=EXISTING, metavar="FILE", help="Append each decision, as JSON.")
 @click.option(
@@ -58,12 +58,6 @@ REPLAY_BUDGET = 30.0
     default="1m",
     show_default=True,
     help="A decision that says the same again is journaled this often; a change at once.",
-)
-@click.option(
-    "--state",
-    type=EXISTING,
-    metavar="FILE",
-    help="Remember cooldowns and windows across restarts.  [default: in memory]",
 )
 @click.option(
     "--listen",
@@ -83,12 +77,10 @@ REPLAY_BUDGET = 30.0
 def command(
     policies: tuple[Path, ...],
     once: bool,
-    dry_run: bool,
     interval: float,
     journal: Path | None,
     journal_max: int,
     journal_unchanged: float,
-    state: Path | None,
     listen: tuple[str, int] | None,
     log_format: str | None,
     start: float | None,
@@ -118,19 +110,20 @@ def command(
         journal=journal,
         journal_max=journal_max,
         journal_unchanged=journal_unchanged,
-        state=state,
+        writes=write_settings(given, daemon=daemon),
         watches=daemon,
         metrics=metrics_settings(given) if daemon else None,
         replay_from=start if replay else None,
         **signals(given),
         **(kubernetes(given) | ({"kubernetes": False} if replay else {})),
     )
-    if replay and state is not None:
+    if replay and settings.writes.state is not None:
         raise click.UsageError("--state is the daemon's of today: recorded time starts without one")
     if replay and settings.prometheus is None:
         raise click.UsageError("--from needs --prometheus: pages scraped directly have no past")
     found = load_or_exit(settings)
-    _announce(settings, dry_run, daemon, log.warning if daemon else say)
+    if replay:
+        say("Recorded time has no Kubernetes: replicas are counted by the pods in the series.")
     printer = _printer(output, headers=not no_headers, daemon=daemon, found=found, once=once)
     if once:
         _once(settings, found, log, printer)
@@ -150,16 +143,6 @@ def _check_replay(start: float | None, end: float | None, once: bool) -> bool:
     if once:
         raise click.UsageError("--once looks at now; --from and --to at the past: give one")
     return True
-
-
-def _announce(settings: Settings, dry_run: bool, daemon: bool, tell: Callable[[str], None]) -> None:
-    """What this run cannot do, once."""
-    if not dry_run:
-        tell("This version has no way to write to a cluster: running dry, nothing is changed.")
-    if settings.replay_from is not None:
-        tell("Recorded time has no Kubernetes: replicas are counted by the pods in the series.")
-    if daemon and settings.state is None:
-        tell("No --state FILE: a restart forgets cooldowns and stabilization windows.")
 
 
 def _printer(

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from autoscaler.decide import coldstart, hands, leaving, lost
 from autoscaler.decide.combine import Combined
 from autoscaler.decide.context import Context
 from autoscaler.decide.fleet import Fleet, queue_time
+from autoscaler.decide.nodes import Planned
 from autoscaler.decide.objectives import Abstained
 from autoscaler.model import Decision, Observation, Policy, Proposal, Sample, Step
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the stages came to."""
+
+    proposals: Sequence[Proposal]
+    abstained: Sequence[Abstained]
+    combined: Combined
+    steps: Sequence[Step]
+
+
 def decision(
-    ctx: Context,
-    proposals: Sequence[Proposal],
-    abstained: Sequence[Abstained],
-    combined: Combined,
-    steps: Sequence[Step],
+    ctx: Context, outcome: Outcome, planned: Planned | None, costs: Mapping[str, int]
 ) -> Decision:
+    combined, steps = outcome.combined, outcome.steps
     current, desired = ctx.current, steps[-1].after
     bound = _binding(steps)
     wanted = bound.before if bound else current
@@ -34,13 +44,17 @@ def decision(
         ready=ctx.fleet.serving,
         desired=desired,
         binding=name,
-        hold=reason if desired == current and (combined.held or wanted != current) else None,
+        hold=reason
+        if desired == current and (combined.held or wanted != current or name == "hands")
+        else None,
         sentence=_sentence(current, desired, combined, steps, bound, reason),
         flip=bound.flip if bound else combined.step.flip,
-        proposals=tuple(proposals),
+        proposals=tuple(outcome.proposals),
         trace=tuple(steps),
-        figures=_figures(ctx),
-        notes=_notes(ctx, abstained),
+        figures=_figures(ctx, planned),
+        notes=_notes(ctx, outcome, planned),
+        pool=planned.wish if planned is not None else None,
+        deletion_costs=dict(costs),
     )
 
 
@@ -62,7 +76,12 @@ def size_unknown(policy: Policy, observation: Observation, now: float, why: str)
 
 
 def corrected(
-    policy: Policy, observation: Observation, now: float, steps: Sequence[Step]
+    policy: Policy,
+    observation: Observation,
+    now: float,
+    steps: Sequence[Step],
+    planned: Planned | None,
+    costs: Mapping[str, int],
 ) -> Decision:
     """A size outside the bounds, or 0: no signal was needed."""
     current, desired = steps[0].before, steps[-1].after
@@ -80,13 +99,21 @@ def corrected(
         sentence=f"{_verb(current, desired)}: {last.reason}.",
         flip=last.flip,
         trace=tuple(steps),
-        notes=observation.notes,
+        figures=dict(planned.figures) if planned is not None else {},
+        notes=(*observation.notes, *(planned.notes if planned is not None else ())),
+        pool=planned.wish if planned is not None else None,
+        deletion_costs=dict(costs),
     )
 
 
 def _binding(steps: Sequence[Step]) -> Step | None:
-    """The last stage that changed the number had the last word."""
-    return next((step for step in reversed(steps) if step.before != step.after), None)
+    """The last stage that changed the number had the last word. Another hand on the wheel has it
+    although nothing is wanted just now: an SRE should not learn of it in the next burst.
+    """
+    for step in reversed(steps):
+        if step.before != step.after or step.stage == "hands":
+            return step
+    return None
 
 
 def _first_reason(combined: Combined) -> str:
@@ -119,16 +146,19 @@ def _verb(current: int, desired: int) -> str:
     return f"Stay at {current}"
 
 
-def _notes(ctx: Context, abstained: Sequence[Abstained]) -> tuple[str, ...]:
+def _notes(ctx: Context, outcome: Outcome, planned: Planned | None) -> tuple[str, ...]:
     notes = list(ctx.observation.notes)
-    notes += [f"{a.objective} has no say: {a.reason}" for a in abstained]
-    if ctx.fleet.stuck:
-        names = ", ".join(ctx.fleet.stuck[:3])
-        notes.append(f"not Ready for too long, not counted as on the way: {names}")
+    notes += [f"{a.objective} has no say: {a.reason}" for a in outcome.abstained]
+    held_in = any(step.stage == "rollout" for step in outcome.steps)
+    notes += hands.notes(ctx.policy, ctx.observation.hands, held_in)
+    notes += lost.notes(ctx)
+    notes += leaving.notes(ctx)
+    if planned is not None:
+        notes += planned.notes
     return tuple(notes)
 
 
-def _figures(ctx: Context) -> dict[str, float]:
+def _figures(ctx: Context, planned: Planned | None) -> dict[str, float]:
     """What an SRE asks for first; a figure that is not known is left out, never 0."""
     fleet: Fleet = ctx.fleet
     figures = {"serving": float(fleet.serving), "arriving": float(fleet.arriving)}
@@ -147,4 +177,8 @@ def _figures(ctx: Context) -> dict[str, float]:
         figures["dutyCycle"] = sum(duty) / len(duty)
     if ctx.trust.oldest is not None:
         figures["oldestSample"] = ctx.trust.oldest
+    if ctx.state.cold_starts:
+        figures |= coldstart.figures(ctx.state)
+    if planned is not None:
+        figures |= planned.figures
     return figures

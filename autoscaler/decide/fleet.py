@@ -9,17 +9,26 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from autoscaler.model import Missing, ModelSignals, Observation, Pod, Sample, Signal, Windows
+from autoscaler.decide.failing import stuck
+from autoscaler.model import (
+    Missing,
+    ModelSignals,
+    Observation,
+    Pod,
+    Sample,
+    Signal,
+    State,
+    Windows,
+)
 from autoscaler.units import format_duration
-
-# A pod that is not Ready after this long does not count as on its way. The slowest healthy cold
-# start on record is about 15 minutes (a GPU node on Autopilot); a measured one replaces this.
-LOST_AFTER = 900.0
 
 # DCGM's blank values (about 9.2e18) leak through exporters; no real signal comes near.
 IMPLAUSIBLE = 1e15
+
+# A request in 30 years is none; divided by less, a wait becomes infinite.
+NO_RATE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +85,16 @@ class Fleet:
     silent: str | None  # why a serving pod has no trustworthy signals
     pods: tuple[Pod, ...]  # the serving pods
     windows: Windows
-    stuck: tuple[str, ...] = field(default=())  # pods that should have been Ready long ago
+    unready: tuple[Pod, ...] = ()  # live pods that do not serve
+    stuck: tuple[Pod, ...] = ()  # those of them that are no supply on its way
+    leaving: tuple[Pod, ...] = ()  # live pods about to be lost
 
 
-def gather(observation: Observation, trust: Trust) -> Fleet:
-    """Sum the serving pods' signals, leaving out what is stale, implausible or missing."""
+def gather(observation: Observation, trust: Trust, state: State | None = None) -> Fleet:
+    """Sum the serving pods' signals, leaving out what is stale, implausible or missing.
+
+    `state` knows how long a start takes; without it, the slowest on record is waited for.
+    """
     pods = [pod for pod in observation.pods if not pod.terminating]
     serving = [pod for pod in pods if pod.ready]
     by_model: dict[str, list[tuple[Pod, ModelSignals]]] = defaultdict(list)
@@ -91,18 +105,29 @@ def gather(observation: Observation, trust: Trust) -> Fleet:
         for signals in pod.models:
             by_model[signals.model].append((pod, signals))
     models = {name: _load(entries, trust) for name, entries in by_model.items()}
-    stuck = tuple(pod.name for pod in pods if not pod.ready and _stuck(pod, trust.now))
-    desired = getattr(observation.replicas, "desired", len(serving))
+    unready = () if len(serving) == len(pods) else tuple([pod for pod in pods if not pod.ready])
+    lost = stuck(unready, state, trust.now)
     return Fleet(
         serving=len(serving),
-        arriving=max(0, desired - len(serving) - len(stuck)),
+        arriving=_arriving(observation, len(serving), len(unready), len(lost)),
         total=_sum_loads(list(models.values()), silent),
         models=models,
         silent=silent,
         pods=tuple(serving),
         windows=observation.windows,
-        stuck=stuck,
+        unready=unready,
+        stuck=lost,
+        leaving=tuple([pod for pod in pods if pod.leaving is not None]),
     )
+
+
+def _arriving(observation: Observation, serving: int, unready: int, lost: int) -> int:
+    """Replicas on their way: those wanted, or, where Kubernetes makes no more pods (a quota),
+    those that are there.
+    """
+    desired = getattr(observation.replicas, "desired", serving)
+    there = max(0, desired - serving - lost)
+    return there if observation.hands.refused is None else min(there, unready - lost)
 
 
 class Trust:
@@ -218,10 +243,6 @@ def _sum_loads(loads: Sequence[Load], silent: str | None) -> Load:
     )
 
 
-def _stuck(pod: Pod, now: float) -> bool:
-    return pod.created_at is not None and now - pod.created_at > LOST_AFTER
-
-
 def queue_time(load: Load, slow: bool = False) -> Signal:
     """Seconds in the queue per request: Σ queueing / Σ completions, the ratio of sums.
 
@@ -231,7 +252,7 @@ def queue_time(load: Load, slow: bool = False) -> Signal:
     waited = load.waited_slow if slow else load.waited
     if not waited.known:
         return Missing(waited.missing or "no pod is serving")
-    if waited.bottom > 0:
+    if waited.bottom > NO_RATE:
         return Sample(waited.top / waited.bottom, 0.0)
     if load.pending.complete and load.pending.value == 0:
         return Sample(0.0, 0.0)

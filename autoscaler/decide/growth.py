@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from autoscaler.decide.capacity import drain_within
 from autoscaler.decide.context import Context
@@ -47,7 +47,7 @@ def grow(ctx: Context, load_is_known: bool = True) -> Growth:
     return Growth(current + math.ceil(current / 2))
 
 
-def notice_joining(state: State, fleet: Fleet, now: float) -> State:
-    """Remember when the number of serving pods last grew."""
+def joined_at(state: State, fleet: Fleet, now: float) -> float | None:
+    """When the number of serving pods last grew."""
     grown = state.serving is not None and fleet.serving > state.serving
-    return replace(state, serving=fleet.serving, joined_at=now if grown else state.joined_at)
+    return now if grown else state.joined_at

@@ -220,6 +220,11 @@ def _metric(objective: Metric, ctx: Context) -> Proposal:
         kind = "in all"
     if isinstance(got, hpa.Failed):
         return Proposal(name, None, "no pod of the target is known")
+    if ctx.fleet.stuck and got.replicas < ctx.current and usage > hpa.milli(target):
+        # A Value is scaled by the Ready pods: 3 of 6 fail, and 20 % too much would make 4 of 6.
+        pod = ctx.fleet.stuck[0].name
+        reason = f"the query is above its target, and pods fail ({pod}): nothing is lowered"
+        return Proposal(name, ctx.current, reason)
     reason = (
         f"the query reads {format_number(_value(signal))}, "
         f"{format_number(target)} {kind} are aimed at: {got.replicas}"

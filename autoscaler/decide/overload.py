@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoscaler.decide.context import Context
-from autoscaler.decide.fleet import Fleet, Load, Trust
+from autoscaler.decide.fleet import NO_RATE, Fleet, Load, Trust
 from autoscaler.model import ModelSignals, Pod, Policy, QueueTime
 from autoscaler.units import format_duration, format_number, format_share
 
@@ -76,7 +76,7 @@ def _long_wait(tolerable: float, ctx: Context) -> Overload | None:
     for name, load in _with_hot_models(ctx.fleet):
         pending, pods = load.inside.top, load.inside.known
         rate = max(load.inside.bottom, _carried(ctx, name))
-        if rate <= 0 or pending <= FEW_PENDING * pods:
+        if rate <= NO_RATE or pending <= FEW_PENDING * pods:
             continue
         wait = pending / rate
         if wait >= tolerable:

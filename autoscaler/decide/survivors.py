@@ -1,4 +1,8 @@
-"""Scale-in only if those who stay can carry the measured load within the SLA."""
+"""Scale-in only if those who stay can carry the measured load within the SLA.
+
+Pods about to be lost (their node is) stay nowhere: 5 replicas of which 1 is leaving, under load
+for 4, let none go.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +25,14 @@ def check(ctx: Context, replicas: int) -> Step | None:
         reason = f"what those who stay must carry is not known: {missing or 'no pod is serving'}"
         return Step("survivors", replicas, ctx.current, reason)
     drain, headroom = drain_within(ctx.policy), ctx.policy.headroom
-    needed = max(load.replicas(headroom, drain), load.replicas_slow(headroom), 1)
+    leaving = len(ctx.fleet.leaving)
+    needed = max(load.replicas(headroom, drain), load.replicas_slow(headroom), 1) + leaving
     after = min(max(replicas, needed), ctx.current)
     heaviest = max(load.fast, load.slow)
     spare = format_share(headroom)
     reason = f"{after} carry {heaviest:.2f} replicas' worth of load with {spare} to spare"
+    if leaving:
+        reason += f", {leaving} of them about to be lost"
     flip = f"at {(after - 1) * (1 - headroom):.2f} replicas' worth or less, {after - 1} would do"
     return Step("survivors", replicas, after, reason, flip if after > 1 else "")
 
@@ -42,9 +49,9 @@ def _by_evidence(ctx: Context, replicas: int) -> Step:
         return Step("survivors", replicas, ctx.current, reason)
     arrivals = max(total.arrivals.value, total.arrivals_slow.value)
     if kept:
-        seen = round_up(arrivals / kept)
+        seen = max(round_up(arrivals / kept), 1) + len(ctx.fleet.leaving)
         if seen < ctx.current:
-            after = min(max(replicas, seen, 1), ctx.current)
+            after = min(max(replicas, seen), ctx.current)
             reason = (
                 f"a replica was seen to keep the SLA at {format_number(kept)}/s: {after} can stay"
             )
@@ -69,4 +76,4 @@ def _idle(ctx: Context) -> bool:
             if highest is None:
                 return False
             peak += highest
-    return peak <= ctx.current - 1
+    return peak <= ctx.current - 1 - len(ctx.fleet.leaving)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -39,6 +40,7 @@ class KubeClient:
         self._api = api
         self._reload = reload
         self.namespace = namespace  # of the context, or of the pod that we run in
+        self.date: float | None = None  # Unix time at the API server's last answer, whole seconds
 
     @classmethod
     async def connect(
@@ -161,6 +163,7 @@ class KubeClient:
         try:
             limits = aiohttp.ClientTimeout(total=limit)
             response = await self._send(method, path, query, body, content_type, limits)
+            self.date = _date(response.response.headers.get("Date"))
             return response.status, await response.read()
         except TimeoutError:
             raise KubeError(f"{self.host} did not answer within {format_duration(limit)}") from None
@@ -184,6 +187,13 @@ class KubeClient:
             auth_settings=["BearerToken"],
         )
         return await self._api.call_api(*serialized, _request_timeout=limits)
+
+
+def _date(header: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(header).timestamp() if header else None
+    except ValueError:
+        return None
 
 
 def _decoded(status: int, answer: bytes) -> Any:

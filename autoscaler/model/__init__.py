@@ -46,6 +46,7 @@ from autoscaler.model.policy import (
 )
 from autoscaler.model.signals import NOT_MEASURED, Missing, ModelSignals, Sample, Signal
 from autoscaler.model.state import (
+    Arrival,
     Bracket,
     ColdStart,
     Contest,
@@ -54,6 +55,7 @@ from autoscaler.model.state import (
     Recommendation,
     ScaleEvent,
     State,
+    Unseen,
     Written,
 )
 
@@ -62,6 +64,7 @@ __all__ = [
     "NOT_MEASURED",
     "WIRE",
     "Action",
+    "Arrival",
     "Behavior",
     "Bounds",
     "Bracket",
@@ -111,6 +114,7 @@ __all__ = [
     "State",
     "Step",
     "Target",
+    "Unseen",
     "WhenBlind",
     "WhenContested",
     "Windows",

@@ -74,7 +74,9 @@ class Hands:
 
     `others`: HPAs and ScaledObjects on the same target; `writer`: the manager of spec.replicas by
     managedFields, with its time, where that is not us; `paused`: the annotation on the target or
-    the freeze of everything, and by whom; `rollout`: a rollout that is under way.
+    the freeze of everything, and by whom; `rollout`: a rollout that is under way; `refused`: why
+    Kubernetes makes no more pods of it although it was told to (a quota), which more replicas
+    would not change.
     """
 
     __pydantic_config__ = WIRE
@@ -82,6 +84,7 @@ class Hands:
     writer: str | None = None
     paused: str | None = None
     rollout: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +114,4 @@ class Observation:
     hands: Hands = Hands()
     cap: Cap | None = None
     pool: Pool | Missing | None = None  # None: the policy names no pool
+    fallback: Pool | Missing | None = None  # the pool of `nodes.fallback`, likewise

@@ -36,6 +36,7 @@ class Order:
     before: int
     after: int
     longest_period: float | None  # of that direction's policies then; None: no behavior
+    sent: bool = False  # the write came through; it may be undone before anybody looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,32 @@ class Contest:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """Our last order where it was not seen to be carried out.
+
+    An answer may be lost and the write land all the same; and who sets the size back within a
+    tick, time after time, is only noticed by the order that never shows.
+    """
+
+    __pydantic_config__ = WIRE
+    order: Order
+    overwritten: bool = False  # somebody else wrote the replicas meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A pod that was seen and was never Ready yet, and when it was decided to have it.
+
+    Not `measured`: when it began is not known for sure, so its Ready is no cold start.
+    """
+
+    __pydantic_config__ = WIRE
+    pod: str
+    at: float
+    measured: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ColdStart:
     """One pod's way to Ready in seconds: decision → scheduled → started (pulled) → Ready."""
 
@@ -93,7 +120,8 @@ class PoolMemory:
     asked_at: float | None = None  # more was asked for then, and has not come
     asked_nodes: int = 0  # nodes that were there then
     lost_since: float | None = None  # nothing came for twice the cold start
-    idle_since: float | None = None  # a node has been empty since
+    idle_since: float | None = None  # less would have done since
+    fallback_idle_since: float | None = None  # likewise of the fallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +140,10 @@ class State:
     calm_since: float | None = None  # queue time has been below lowerBelow since
     bracket: Bracket = Bracket()
     written: Written | None = None
+    unseen: Unseen | None = None
+    writer: str | None = None  # who else wrote the replicas last, as last observed
     contest: Contest | None = None
+    replaced: tuple[str, ...] = ()  # pods about to be lost whose replacement was ordered
+    arrivals: tuple[Arrival, ...] = ()  # the last 64, oldest first
     cold_starts: tuple[ColdStart, ...] = ()  # the last 32, oldest first
     pool: PoolMemory = PoolMemory()

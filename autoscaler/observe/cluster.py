@@ -1,15 +1,18 @@
-"""Replicas and pods from Kubernetes: the target's `/scale`, and the pods that it selects."""
+"""Replicas, pods and other hands from Kubernetes: the port, and the reader that asks each time."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from autoscaler.model import Missing, Pod, Replicas, Target
+from autoscaler.kube.paths import Paths, collection
+from autoscaler.model import Hands, Missing, Pod, Replicas, Target
+from autoscaler.observe.hands import NO_HANDS
+from autoscaler.observe.polled_hands import PolledHands
+from autoscaler.observe.rows import WATCHED, PodRow, TargetRow, belongs, pod_row, target_row
+from autoscaler.observe.scalers import HandsSource, Scalers, listed, trimmed
 from autoscaler.units import format_duration
 
 if TYPE_CHECKING:
@@ -17,12 +20,7 @@ if TYPE_CHECKING:
 
 # Requests under way at once: the API server's fairness would queue more of them anyhow.
 CONCURRENCY = 16
-PAGE = "500"
-PLURALS = {
-    ("apps/v1", "Deployment"): "deployments",
-    ("apps/v1", "StatefulSet"): "statefulsets",
-    ("apps/v1", "ReplicaSet"): "replicasets",
-}
+PLURALS = WATCHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,10 @@ class TargetReading:
     selector: str
     labels: Mapping[str, str] = field(default_factory=dict)  # the target's own, where known
     pod_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by pod name
+    uid: str = ""
+    hands: Hands = NO_HANDS  # `others` and the freeze only where the target is ours to scale
+    unrequested: bool = False  # its pod template names GPUs as limits and not as requests
+    notes: tuple[str, ...] = ()  # what else is to be known of it, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +47,54 @@ class Cluster(Protocol):
     """Never raises for what the API server does: a target that cannot be read is Missing."""
 
     async def read(
-        self, targets: Sequence[Target], now: float, deadline: float
-    ) -> ClusterReading: ...
+        self,
+        targets: Sequence[Target],
+        now: float,
+        deadline: float,
+        scaled: Collection[Target] = frozenset(),
+    ) -> ClusterReading:
+        """`scaled`: those whose replicas we write, for which other hands are looked for too."""
 
 
 class KubernetesCluster:
-    """Asks the API server on each read: one GET and one LIST (paged) for each target."""
+    """Asks the API server on each read: two LISTs (paged) for each target, the object itself and
+    its pods; its /scale where the object may not be listed, and for kinds known by that only.
+    """
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
-        self._plurals = dict(PLURALS)
+        self._paths = Paths(client)
+        self._hands = PolledHands(client, client.namespace)
 
     async def read(
         self,
         targets: Sequence[Target],
         now: float,  # noqa: ARG002 -- the API server answers for this moment
         deadline: float,
+        scaled: Collection[Target] = frozenset(),
     ) -> ClusterReading:
-        limit = asyncio.Semaphore(CONCURRENCY)
-        loop = asyncio.get_running_loop()
-        due = loop.time() + deadline
+        due = asyncio.get_running_loop().time() + deadline
+        namespaces = {one.namespace for one in targets if one in scaled}
+        _, found = await asyncio.gather(
+            self._hands.refresh(namespaces, deadline), self.rows(targets, due)
+        )
+        return ClusterReading(
+            {
+                target: row
+                if isinstance(row, Missing)
+                else reading_of(target, *row, hands_for(target, self._hands, scaled))
+                for target, row in zip(targets, found, strict=True)
+            }
+        )
 
-        async def one(target: Target) -> TargetReading | Missing:
+    async def rows(
+        self, targets: Sequence[Target], due: float
+    ) -> list[tuple[TargetRow, list[PodRow], str] | Missing]:
+        """Each target, its pods and its selector; `due` is of the event loop's clock."""
+        limit = asyncio.Semaphore(CONCURRENCY)
+        deadline = due - asyncio.get_running_loop().time()
+
+        async def one(target: Target) -> tuple[TargetRow, list[PodRow], str] | Missing:
             try:
                 async with asyncio.timeout_at(due), limit:
                     return await self._target(target, due)
@@ -74,105 +102,125 @@ class KubernetesCluster:
                 waited = format_duration(deadline)
                 return Missing(f"Kubernetes gave no answer on {target.name} within {waited}")
 
-        found = await asyncio.gather(*(one(target) for target in targets))
-        return ClusterReading(dict(zip(targets, found, strict=True)))
+        return await asyncio.gather(*(one(target) for target in targets))
 
-    async def _target(self, target: Target, due: float) -> TargetReading | Missing:
+    async def _target(
+        self, target: Target, due: float
+    ) -> tuple[TargetRow, list[PodRow], str] | Missing:
         from autoscaler.kube.client import KubeError
 
         what = "scale"
         try:
-            path = await self._path(target, due)
-            scale = await self._get(f"{path}/scale", {}, due)
-            selector = (scale.get("status") or {}).get("selector") or ""
+            row = await self._object(target, due)
+            selector = "" if row is None else ",".join(map(str, row.selector))
+            if row is None or (target.api_version, target.kind) not in WATCHED:
+                row, selector = await self._scale(target, row, due)
             if not selector:
                 return Missing(f"/scale of {target.kind} {target.name} names no pod selector")
             what = "pods"
-            items = await self._pods(target.namespace, selector, due)
+            path = collection("v1", "pods", target.namespace)
+            items = await listed(self._client, path, {"labelSelector": selector}, _left(due))
         except KubeError as error:
             return Missing(remedy(target, what, error))
-        ours = [item for item in items if belongs(controller(item), target)]
-        pods = tuple([pod_of(item) for item in ours])
-        serving = sum(pod.ready and not pod.terminating for pod in pods)
-        replicas = Replicas(
+        pods = [pod for pod in trimmed(items, pod_row) if belongs(pod.owner, target)]
+        return row, pods, selector
+
+    async def _object(self, target: Target, due: float) -> TargetRow | None:
+        """None where it may not be listed. A list, since our role may list and may not get: a
+        watch begins with one.
+        """
+        from autoscaler.kube.client import KubeError
+
+        plural = await self._paths.plural(target.api_version, target.kind, _left(due))
+        path = collection(target.api_version, plural, target.namespace)
+        try:
+            one = {"fieldSelector": f"metadata.name={target.name}"}
+            items = await listed(self._client, path, one, _left(due))
+        except KubeError as error:
+            if error.status == 403:
+                return None
+            raise
+        if not items:
+            raise KubeError("not there", 404)
+        return target_row(items[0], target.kind)
+
+    async def _scale(
+        self, target: Target, known: TargetRow | None, due: float
+    ) -> tuple[TargetRow, str]:
+        """What every kind's /scale says, and its selector; the rest as far as it is known."""
+        path = await self._paths.target(target, _left(due))
+        scale = await self._client.get(f"{path}/scale", within=_left(due))
+        metadata = scale.get("metadata") or {}
+        hands = known.hands if known else Hands(others=(UNLISTED.format(kind=target.kind),))
+        row = TargetRow(
             # Zero is left out of a Scale's JSON.
-            desired=int((scale.get("spec") or {}).get("replicas", 0)),
-            ready=serving,
-            resource_version=(scale.get("metadata") or {}).get("resourceVersion"),
+            replicas=int((scale.get("spec") or {}).get("replicas", 0)),
+            selector=(),
+            resource_version=metadata["resourceVersion"],
+            labels=known.labels if known else {},
+            uid=metadata.get("uid") or "",
+            hands=hands,
+            owner=known.owner if known else None,
+            unrequested=known.unrequested if known else False,
         )
-        labels = {pod["metadata"]["name"]: pod["metadata"].get("labels") or {} for pod in ours}
-        return TargetReading(replicas, pods, selector, pod_labels=labels)
-
-    async def _path(self, target: Target, due: float) -> str:
-        """/apis/apps/v1/namespaces/default/deployments/flower; other kinds through discovery."""
-        version = target.api_version
-        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-        plural = self._plurals.get((version, target.kind))
-        if plural is None:
-            for resource in (await self._get(root, {}, due)).get("resources") or ():
-                if resource["kind"] == target.kind and "/" not in resource["name"]:
-                    plural = self._plurals[version, target.kind] = resource["name"]
-        if plural is None:
-            from autoscaler.kube.client import KubeError
-
-            raise KubeError(f"{version} has no kind {target.kind}", 404)
-        return f"{root}/namespaces/{target.namespace}/{plural}/{target.name}"
-
-    async def _pods(self, namespace: str, selector: str, due: float) -> list[Any]:
-        """All pages: a list that stops at the first 500 would lose pods without a word."""
-        items: list[Any] = []
-        query = {"labelSelector": selector, "limit": PAGE}
-        while True:
-            page = await self._get(f"/api/v1/namespaces/{namespace}/pods", query, due)
-            items += page.get("items") or ()
-            more = (page.get("metadata") or {}).get("continue")
-            if not more:
-                return items
-            query["continue"] = more
-
-    async def _get(self, path: str, query: dict[str, str], due: float) -> Any:
-        # A little more than is left: `read` speaks of the whole time, not of this call's share.
-        left = due - asyncio.get_running_loop().time()
-        return await self._client.get(path, query, within=left + 0.5)
+        return row, (scale.get("status") or {}).get("selector") or ""
 
 
-def pod_of(item: Any) -> Pod:
-    metadata, status = item["metadata"], item.get("status") or {}
-    created = metadata.get("creationTimestamp")
-    return Pod(
-        name=metadata["name"],
-        ready=any(
-            condition.get("type") == "Ready" and condition.get("status") == "True"
-            for condition in status.get("conditions") or ()
+OWNED = "{owner} owns it and may set its replicas back: where that has a /scale, make it the target"
+# What scales a namespace's targets, and the freeze.
+OtherHands: TypeAlias = tuple[Scalers, str | None]
+
+# A pause or another writer could not be seen: said only where we would write.
+UNLISTED = (
+    "cannot tell who else writes its replicas, nor whether it is paused: not allowed to list "
+    "{kind}s: the role of the base manifests allows it"
+)
+
+
+def hands_for(target: Target, source: HandsSource, scaled: Collection[Target]) -> OtherHands | None:
+    if target not in scaled:
+        return None
+    return source.scalers(target.namespace), source.freeze()
+
+
+def reading_of(
+    target: Target,
+    row: TargetRow,
+    pods: Sequence[PodRow],
+    selector: str,
+    hands: OtherHands | None,
+) -> TargetReading:
+    """The same from lists and from watches. `hands`: None where we do not write the replicas."""
+    found = row.hands
+    if hands is None:
+        if found.others:
+            found = replace(found, others=())
+    else:
+        scalers, freeze = hands
+        others = scalers.others(target, row.owner)
+        if others or freeze:
+            others = (*found.others, *others)
+            found = replace(found, others=others, paused=freeze or found.paused)
+    return TargetReading(
+        Replicas(
+            row.replicas,
+            sum(one.pod.ready and not one.pod.terminating for one in pods),
+            resource_version=row.resource_version,
         ),
-        terminating="deletionTimestamp" in metadata,
-        phase=status.get("phase") or "Unknown",
-        created_at=datetime.fromisoformat(created).timestamp() if created else None,
-        node=(item.get("spec") or {}).get("nodeName"),
+        tuple([one.pod for one in pods]),
+        selector,
+        labels=row.labels,
+        pod_labels={one.pod.name: one.labels for one in pods},
+        uid=row.uid,
+        hands=found,
+        unrequested=row.unrequested,
+        notes=(OWNED.format(owner=row.owner),) if hands is not None and row.owner else (),
     )
 
 
-def controller(item: Any) -> tuple[str, str] | None:
-    """Kind and name of the one owner that controls a pod."""
-    for owner in item["metadata"].get("ownerReferences") or ():
-        if owner.get("controller"):
-            return str(owner.get("kind")), str(owner.get("name"))
-    return None
-
-
-def belongs(owner: tuple[str, str] | None, target: Target) -> bool:
-    """Selectors overlap: a canary with the same labels is another Deployment's pod.
-
-    A Deployment's pods are controlled by its ReplicaSet, flower-5cf8b78894; a pod that nobody
-    controls is taken for the target's (its ReplicaSet will adopt it).
-    """
-    if owner is None or (target.api_version, target.kind) not in PLURALS:
-        return True
-    kind, name = owner
-    if target.kind == "Deployment":
-        of_set = re.fullmatch(r"(.+)-[a-z0-9]{1,10}", name)
-        return kind == "ReplicaSet" and of_set is not None and of_set[1] == target.name
-    return kind == target.kind and name == target.name
+def _left(due: float) -> float:
+    # A little more than is left: `read` speaks of the whole time, not of this call's share.
+    return due - asyncio.get_running_loop().time() + 0.5
 
 
 def remedy(target: Target, what: str, error: Exception) -> str:

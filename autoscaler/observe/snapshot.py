@@ -8,28 +8,39 @@ over policies.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from autoscaler.model import (
+    Hands,
     Metric,
     Missing,
     ModelSignals,
     Observation,
     Pod,
     Policy,
+    Pool,
     Replicas,
     Signal,
     Target,
 )
 from autoscaler.observe.cluster import ClusterReading, TargetReading
+from autoscaler.observe.hands import NO_HANDS
 from autoscaler.observe.names import Owners
 from autoscaler.observe.pods import ALL_MODELS
+from autoscaler.observe.pool_join import fallback_of, pool_of, with_leaving
 from autoscaler.observe.port import PodReading, Readings
 from autoscaler.observe.triton import unknown_model
 from autoscaler.units import format_duration
 
+if TYPE_CHECKING:
+    from autoscaler.observe.pools import PoolReadings
+
 INFERRED = "pods inferred from series, by their names: no access to Kubernetes"
 NOT_ASKED = Missing("this query was not asked")
 NOT_READ = Missing("its replicas were not read")
+# Other hands, the node pool and its fallback.
+Around: TypeAlias = tuple[Hands, Pool | Missing | None, Pool | Missing | None]
+NOTHING_AROUND: Around = (NO_HANDS, None, None)
 
 
 def join(
@@ -37,6 +48,7 @@ def join(
     readings: Readings,
     cluster: ClusterReading | None,
     now: float,
+    pools: PoolReadings | None = None,
 ) -> dict[str, Observation]:
     """Policy.key → Observation, for every policy, whatever is missing. `now` is Unix time."""
     by_target = _series_by_target({policy.target for policy in policies}, readings)
@@ -47,7 +59,7 @@ def join(
             observation = _from_series(policy, readings, series, now)
         else:
             target = cluster.targets.get(policy.target, NOT_READ)
-            observation = _from_cluster(policy, readings, target, series, now)
+            observation = _from_cluster(policy, readings, target, series, now, pools)
         observations[policy.key] = observation
     return observations
 
@@ -74,10 +86,20 @@ def _from_cluster(
     target: TargetReading | Missing,
     series: Sequence[tuple[str, PodReading]],
     now: float,
+    pools: PoolReadings | None,
 ) -> Observation:
+    around = (
+        target.hands if isinstance(target, TargetReading) else NO_HANDS,
+        pool_of(policy, target, pools),
+        fallback_of(policy, target, pools),
+    )
     if isinstance(target, Missing):
-        return _observation(policy, readings, target, (), (target.missing,))
-    live = [pod for pod in target.pods if not pod.terminating and pod.phase not in _OVER]
+        return _observation(policy, readings, target, (), (target.missing,), around)
+    live = with_leaving(
+        (pod for pod in target.pods if not pod.terminating and pod.phase not in _OVER),
+        pools.nodes if pools else None,
+        now,
+    )
     known = {pod.name for pod in target.pods}
     namespace = policy.target.namespace
     rows = [(pod, readings.pods.get((namespace, pod.name))) for pod in live]
@@ -93,8 +115,11 @@ def _from_cluster(
         _note("over (failed or completed), left out", [p.name for p in target.pods if _over(p)]),
         _note("gone but for their series, left out", [n for n, _ in series if n not in known]),
         _note("not Ready", [pod.name for pod in live if not pod.ready]),
+        _note("about to be lost", [pod.name for pod in live if pod.leaving]),
+        f"Kubernetes makes no more pods: {target.hands.refused}" if target.hands.refused else "",
+        *target.notes,
     )
-    return _observation(policy, readings, target.replicas, pods, notes)
+    return _observation(policy, readings, target.replicas, pods, notes, around)
 
 
 _OVER = ("Succeeded", "Failed")
@@ -213,6 +238,14 @@ def _with_signals(
         signals,
         duty,
         watts,
+        pod.image,
+        pod.gpus,
+        pod.scheduled_at,
+        pod.started_at,
+        pod.ready_at,
+        pod.waiting,
+        pod.leaving,
+        pod.deletion_cost,
     )
 
 
@@ -222,7 +255,9 @@ def _observation(
     replicas: Replicas | Missing,
     pods: tuple[Pod, ...],
     notes: Iterable[str],
+    around: Around = NOTHING_AROUND,
 ) -> Observation:
+    hands, pool, fallback = around
     metrics = {
         objective.id: _metric(objective.query, readings)
         for objective in policy.objectives
@@ -237,6 +272,9 @@ def _observation(
         windows=readings.windows,
         source=readings.source,
         notes=tuple([note for note in notes if note]),
+        hands=hands,
+        pool=pool,
+        fallback=fallback,
     )
 
 

@@ -1,4 +1,5 @@
-"""Replicas and pods from memory: a watch on the pods and the targets of each namespace in use.
+"""Replicas, pods and other hands from memory: a watch on the pods and the targets of each
+namespace in use, and on the HPAs and ScaledObjects of those in which we write.
 
 A read asks the API server nothing, whatever the number of targets and pods. What cannot be
 watched (another kind with a /scale, or a role without `watch` on deployments) is polled.
@@ -7,78 +8,33 @@ watched (another kind with a /scale, or a role without `watch` on deployments) i
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autoscaler.clock import Clock
-from autoscaler.model import Missing, Pod, Replicas, Target
+from autoscaler.model import Missing, Target
 from autoscaler.observe.cluster import (
-    PLURALS,
     ClusterReading,
     KubernetesCluster,
+    OtherHands,
     TargetReading,
-    belongs,
-    controller,
-    pod_of,
+    hands_for,
+    reading_of,
     remedy,
 )
-from autoscaler.observe.labels import ByLabels, Labels, Selector, kept, selector_of
-from autoscaler.units import format_duration
+from autoscaler.observe.labels import ByLabels
+from autoscaler.observe.rows import WATCHED, PodRow, TargetRow, belongs, pod_row, target_row
+from autoscaler.observe.watched_hands import WatchedHands
+from autoscaler.observe.watches import unread
 
 if TYPE_CHECKING:
     from autoscaler.kube.client import KubeClient
     from autoscaler.kube.watch import WatchCache
 
-# Twice the 30 s after which a healthy watch is renewed: older than that is not known to be true.
-STALE_AFTER = 60.0
 
-
-@dataclass(frozen=True, slots=True)
-class WatchedPod:
-    """What is kept of a pod: about 0.5 kB of its 10 kB."""
-
-    pod: Pod
-    labels: Labels
-    owner: tuple[str, str] | None  # kind and name of the controller
-
-
-@dataclass(frozen=True, slots=True)
-class WatchedTarget:
-    """What is kept of a Deployment, StatefulSet or ReplicaSet."""
-
-    replicas: int
-    selector: Selector
-    resource_version: str
-    labels: Labels
-
-
-def trim_pod(item: Any) -> WatchedPod:
-    pod = pod_of(item)
-    owner = controller(item)
-    return WatchedPod(
-        Pod(
-            name=pod.name,
-            ready=pod.ready,
-            terminating=pod.terminating,
-            phase=sys.intern(pod.phase),
-            created_at=pod.created_at,
-            node=sys.intern(pod.node) if pod.node else None,
-        ),
-        kept(item["metadata"].get("labels")),
-        None if owner is None else (sys.intern(owner[0]), sys.intern(owner[1])),
-    )
-
-
-def trim_target(item: Any) -> WatchedTarget:
-    metadata, spec = item["metadata"], item["spec"]
-    return WatchedTarget(
-        replicas=int(spec.get("replicas", 1)),
-        selector=selector_of(spec.get("selector")),
-        resource_version=metadata["resourceVersion"],
-        labels=kept(metadata.get("labels")),
-    )
+# Versions of the targets and of the pods, and the other hands: a reading stays until one changes.
+State: TypeAlias = tuple[int, int, OtherHands | None]
 
 
 class _Namespace:
@@ -89,15 +45,16 @@ class _Namespace:
         self._clock = clock
         self._namespace = namespace
         self._tasks: set[asyncio.Task[None]] = set()
-        self._targets: dict[str, WatchCache[WatchedTarget]] = {}
-        self._indexed: tuple[int, ByLabels[WatchedPod]] = (-1, ByLabels(()))
-        self._known: dict[Target, tuple[tuple[int, int], TargetReading]] = {}
-        self.pods: WatchCache[WatchedPod] = self._follow("/api/v1", "pods", trim_pod)
+        self._targets: dict[str, WatchCache[TargetRow]] = {}
+        self._indexed: tuple[int, ByLabels[PodRow]] = (-1, ByLabels(()))
+        self._known: dict[Target, tuple[State, TargetReading]] = {}
+        self.pods: WatchCache[PodRow] = self._follow("/api/v1", "pods", pod_row)
 
-    def targets(self, kind: str) -> WatchCache[WatchedTarget]:
-        plural = PLURALS["apps/v1", kind]
+    def targets(self, kind: str) -> WatchCache[TargetRow]:
+        plural = WATCHED["apps/v1", kind]
         if plural not in self._targets:
-            self._targets[plural] = self._follow("/apis/apps/v1", plural, trim_target)
+            trim = partial(target_row, kind=kind)
+            self._targets[plural] = self._follow("/apis/apps/v1", plural, trim)
         return self._targets[plural]
 
     def _follow(self, root: str, plural: str, trim: Any) -> WatchCache[Any]:
@@ -113,39 +70,33 @@ class _Namespace:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def reading(self, target: Target) -> TargetReading | Missing:
+    def reading(self, target: Target, hands: OtherHands | None) -> TargetReading | Missing:
         from autoscaler.kube.client import KubeError
 
         targets = self.targets(target.kind)
         for cache in (targets, self.pods):
-            if cache.age > STALE_AFTER:
-                limit = format_duration(STALE_AFTER)
-                return Missing(f"{cache.why()}; older than {limit} is not trusted")
+            why = unread(cache)
+            if why:
+                return Missing(why)
         found = targets.items.get((target.namespace, target.name))
         if found is None:
             self._known.pop(target, None)
             return Missing(remedy(target, "scale", KubeError("not there", 404)))
-        versions = (targets.version, self.pods.version)
+        state = (targets.version, self.pods.version, hands)
         known = self._known.get(target)
-        if known is None or known[0] != versions:
-            known = self._known[target] = versions, self._compose(target, found)
+        if known is None or known[0] != state:
+            selector = ",".join(map(str, found.selector))
+            reading = reading_of(target, found, self._pods(target, found), selector, hands)
+            known = self._known[target] = state, reading
         return known[1]
 
-    def _compose(self, target: Target, found: WatchedTarget) -> TargetReading:
+    def _pods(self, target: Target, found: TargetRow) -> list[PodRow]:
         if self._indexed[0] != self.pods.version:
             pods = [(row.labels, row) for row in self.pods.items.values()]
             self._indexed = self.pods.version, ByLabels(pods)
-        rows = [
+        return [
             row for row in self._indexed[1].select(found.selector) if belongs(row.owner, target)
         ]
-        serving = sum(row.pod.ready and not row.pod.terminating for row in rows)
-        return TargetReading(
-            Replicas(found.replicas, serving, resource_version=found.resource_version),
-            tuple([row.pod for row in rows]),
-            ",".join(map(str, found.selector)),
-            labels=found.labels,
-            pod_labels={row.pod.name: row.labels for row in rows},
-        )
 
 
 class WatchedCluster:
@@ -155,6 +106,7 @@ class WatchedCluster:
         self._client = client
         self._clock = clock
         self._polled = KubernetesCluster(client)
+        self._hands = WatchedHands(client, clock, client.namespace)
         self._namespaces: dict[str, _Namespace] = {}
         self.last = ClusterReading({})  # labels and selectors of the last read, for who serves
 
@@ -162,18 +114,31 @@ class WatchedCluster:
         for namespace in self._namespaces.values():
             await namespace.close()
         self._namespaces.clear()
+        await self._hands.close()
 
-    async def read(self, targets: Sequence[Target], now: float, deadline: float) -> ClusterReading:
+    async def read(
+        self,
+        targets: Sequence[Target],
+        now: float,  # noqa: ARG002 -- what is in memory was true a moment ago
+        deadline: float,
+        scaled: Collection[Target] = frozenset(),
+    ) -> ClusterReading:
         """From memory, but for the first read and for what is polled."""
-        began = asyncio.get_running_loop().time()
-        watched = [one for one in targets if (one.api_version, one.kind) in PLURALS]
+        due = asyncio.get_running_loop().time() + deadline
+        watched = [one for one in targets if (one.api_version, one.kind) in WATCHED]
         await self._forget({one.namespace for one in watched})
-        await self._first_lists(watched, deadline / 2)
-        found = {one: self._namespaces[one.namespace].reading(one) for one in self._synced(watched)}
+        await asyncio.gather(
+            self._first_lists(watched, deadline / 2),
+            self._hands.refresh({one.namespace for one in targets if one in scaled}, deadline / 2),
+        )
+        other = {one: hands_for(one, self._hands, scaled) for one in targets}
+        found = {
+            one: self._namespaces[one.namespace].reading(one, other[one])
+            for one in self._synced(watched)
+        }
         rest = [one for one in targets if one not in found]
-        if rest:
-            left = deadline - (asyncio.get_running_loop().time() - began)
-            found |= (await self._polled.read(rest, now, left)).targets
+        for one, row in zip(rest, await self._polled.rows(rest, due), strict=True):
+            found[one] = row if isinstance(row, Missing) else reading_of(one, *row, other[one])
         self.last = ClusterReading({target: found[target] for target in targets})
         return self.last
 

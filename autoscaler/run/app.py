@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from autoscaler import __version__
 from autoscaler.act.actions import withheld
-from autoscaler.act.executor import DryRun, Executor
+from autoscaler.act.events import EventRecorder
 from autoscaler.clock import Clock, SystemClock, WalkingClock
-from autoscaler.model import Decision, Policy
-from autoscaler.observe.cluster import KubernetesCluster
+from autoscaler.kube.gke import GkeClient
+from autoscaler.model import Decision, Policy, Target
+from autoscaler.observe.cluster import KubernetesCluster, TargetReading
+from autoscaler.observe.pools import KubernetesPools
 from autoscaler.observe.watched import WatchedCluster
 from autoscaler.policy import PolicySet, load
 from autoscaler.run.faults import Cause, Fault, FaultLog, internal
@@ -24,7 +26,7 @@ from autoscaler.run.loop import Loop, Tick
 from autoscaler.run.metrics import MetricsServing, MetricsSettings
 from autoscaler.run.narrate import Narrator
 from autoscaler.run.reload import Reloader
-from autoscaler.run.state import FileStates, MemoryStates
+from autoscaler.run.writing import WriteSettings, writing
 from autoscaler.serve.board import Board
 from autoscaler.serve.telemetry import Telemetry
 
@@ -56,7 +58,7 @@ class Settings:
     journal: Path | None = None
     journal_max: int = 64 * 2**20
     journal_unchanged: float = 60.0
-    state: Path | None = None
+    writes: WriteSettings = field(default_factory=WriteSettings)  # unless given: a dry run
     watches: bool = False  # a daemon: pods and targets from a watch rather than a list a tick
     replay_from: float | None = None
     metrics: MetricsSettings | None = None
@@ -78,7 +80,12 @@ class App:
         self.clock: Clock = SystemClock() if replay is None else WalkingClock(replay)
         self.source = source
         self._client = client
-        self.executor: Executor = DryRun(log.info)
+        decided = writing(
+            settings.writes, policies.policies, client, self.clock, log, replay=replay is not None
+        )
+        self.executor = decided.executor
+        self.leadership = decided.leadership
+        self._unwritten = decided.unwritten
         self.journal: Journal = (
             FileJournal(settings.journal, settings.journal_max, settings.journal_unchanged)
             if settings.journal
@@ -89,12 +96,26 @@ class App:
             interval=settings.interval,
             dry_run=not self.executor.writes,
             beat=self.clock.monotonic(),
+            standing=self.leadership,
         )
         self.telemetry = Telemetry(self.board, self.clock.now)
         self.telemetry.causes(get_args(Cause))
         self._cluster = _cluster(client, self.clock, watches=settings.watches)
+        self._gke = GkeClient()  # asks nobody before a policy names a pool there
+        self._pools = KubernetesPools(client, self.clock, self._gke) if client else None
+        self._events = (
+            EventRecorder(client, self.clock, uid_of=self._uid)
+            if client and self.executor.writes
+            else None
+        )
         self.metrics = (
-            MetricsServing(settings.metrics, client, self.clock, self.board, log)
+            MetricsServing(
+                settings.metrics,
+                lambda: _kubernetes(settings, log.warning),  # connections belong to one loop
+                self.clock,
+                self.board,
+                log,
+            )
             if settings.metrics and client
             else None
         )
@@ -102,13 +123,16 @@ class App:
             self._policies,
             source,
             cluster=self._cluster,
+            pools=self._pools,
+            budgets=lambda: self._reloader.budgets,
             executor=self.executor,
-            states=FileStates(settings.state) if settings.state else MemoryStates(),
+            states=decided.states,
             journal=self.journal,
             clock=self.clock,
             interval=settings.interval,
             on_tick=self._publish,
             budget=settings.budget,
+            leadership=self.leadership,
         )
         self._scrapes = settings.prometheus is None
         self._interval = settings.interval
@@ -137,8 +161,13 @@ class App:
             self._log.error("decisions were not journaled", lost=self.journal.lost)
         if self.metrics is not None:
             await self.metrics.close()
+        if self._events is not None:
+            await self._events.close()
         if isinstance(self._cluster, WatchedCluster):
             await self._cluster.close()
+        if self._pools is not None:
+            await self._pools.close()
+        await self._gke.close()
         await self.source.close()
         if self._client is not None:
             await self._client.close()
@@ -161,7 +190,7 @@ class App:
             for policy in self._reloader.policies
             if self._namespace is None or policy.namespace == self._namespace
         ]
-        said = withheld(policies, serving=self.metrics is not None)
+        said = withheld(policies, serving=self.metrics is not None, unwritten=self._unwritten)
         if said != self._said:
             self._said = said
             for sentence in said:
@@ -174,12 +203,30 @@ class App:
             if self.metrics is not None and isinstance(self._cluster, WatchedCluster):
                 self.metrics.publish(tick, self._cluster.last)
                 faults += [Fault("access", problem) for problem in self.metrics.problems]
+            faults += self._record(tick)
             self._show(tick, faults)
             self._count(tick, faults)
         except Exception as error:  # noqa: BLE001 -- what shows the loop must not stop it
             faults.append(internal("tick", error, "publish"))
         self._faults.update(faults, tick.at)
         self._on_tick(tick, self._narrator.tell(tick.decisions))
+
+    def _record(self, tick: Tick) -> list[Fault]:
+        """Events on the targets; a standby writes none."""
+        if self._events is None or not (tick.led or tick.actions):
+            return []
+        failed: dict[str, str] = {}
+        for fault in tick.problems:
+            if fault.cause == "act":
+                failed.setdefault(fault.where, fault.text)
+        self._events.tell(tick.decisions, tick.actions, failed)
+        problem = self._events.problem
+        return [] if problem is None else [Fault("act", problem, "events")]
+
+    def _uid(self, target: Target) -> str:
+        known = self._cluster.last.targets if isinstance(self._cluster, WatchedCluster) else {}
+        reading = known.get(target)
+        return reading.uid if isinstance(reading, TargetReading) else ""
 
     def _show(self, tick: Tick, faults: Sequence[Fault]) -> None:
         board, status = self.board, self._reloader.status

@@ -13,6 +13,7 @@ Cause = Literal[
     "source",
     "cluster",
     "decide",
+    "lease",
     "state",
     "act",
     "journal",

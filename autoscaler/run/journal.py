@@ -27,9 +27,17 @@ class Journal(Protocol):
     lost: int
 
     def write(
-        self, policy: Policy, observation: Observation, state: State, decision: Decision
+        self,
+        policy: Policy,
+        observation: Observation,
+        state: State,
+        decision: Decision,
+        *,
+        standby: bool = False,
     ) -> None:
-        """`state` is the one decided with. Never raises for what a disk does."""
+        """`state` is the one decided with; `standby`: another daemon leads, and this decision
+        is for show. Never raises for what a disk does.
+        """
 
     def flush(self) -> None:
         """Raises JournalError while lines wait in memory."""
@@ -43,7 +51,13 @@ class NoJournal:
     lost = 0
 
     def write(
-        self, policy: Policy, observation: Observation, state: State, decision: Decision
+        self,
+        policy: Policy,
+        observation: Observation,
+        state: State,
+        decision: Decision,
+        *,
+        standby: bool = False,
     ) -> None:
         pass
 
@@ -77,11 +91,19 @@ class FileJournal:
         self._said: dict[str, tuple[object, float]] = {}
 
     def write(
-        self, policy: Policy, observation: Observation, state: State, decision: Decision
+        self,
+        policy: Policy,
+        observation: Observation,
+        state: State,
+        decision: Decision,
+        *,
+        standby: bool = False,
     ) -> None:
-        if self._repeats(policy, decision):
+        if self._repeats(policy, decision, standby):
             return
-        record = JournalLine(policy=policy, observation=observation, state=state, decision=decision)
+        record = JournalLine(
+            policy=policy, observation=observation, state=state, decision=decision, standby=standby
+        )
         line = to_json(record) + b"\n"
         self._waiting.append(line)
         self._waiting_bytes += len(line)
@@ -90,8 +112,8 @@ class FileJournal:
             self._waiting_bytes -= len(self._waiting.popleft())
             self.lost += 1
 
-    def _repeats(self, policy: Policy, decision: Decision) -> bool:
-        outcome = (policy.hash, decision.current, decision.desired, decision.binding)
+    def _repeats(self, policy: Policy, decision: Decision, standby: bool) -> bool:
+        outcome = (policy.hash, decision.current, decision.desired, decision.binding, standby)
         before, at = self._said.get(policy.key, (None, 0.0))
         if outcome == before and 0.0 <= decision.at - at < self._unchanged:
             return True

@@ -7,28 +7,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from autoscaler.act.actions import plan
-from autoscaler.act.executor import ActionError, DryRun, Executor, describe
+from autoscaler.act.executor import DryRun, Executor
 from autoscaler.clock import Clock, SystemClock
-from autoscaler.model import Action, Decision, Observation, Policy
+from autoscaler.decide.contest import sent
+from autoscaler.model import Action, Decision, GpuBudget, Observation, Policy
+from autoscaler.run.acting import act, leads
+from autoscaler.run.budgets import share
 from autoscaler.run.deciding import Decided, decide_one, held
 from autoscaler.run.faults import Cause, Fault, internal
 from autoscaler.run.journal import Journal, JournalError, NoJournal
 from autoscaler.run.jump import JumpWatch
+from autoscaler.run.leadership import Alone, Leadership
 from autoscaler.run.memory import Memory
-from autoscaler.run.reading import join_all, read_cluster, read_source
+from autoscaler.run.reading import join_all, read_cluster, read_pools, read_source
 from autoscaler.run.state import MemoryStates, StateError, States
 from autoscaler.run.stopwatch import Stopwatch
 from autoscaler.units import format_duration
 
 if TYPE_CHECKING:
     from autoscaler.observe.cluster import Cluster, ClusterReading
+    from autoscaler.observe.pools import PoolReader, PoolReadings
     from autoscaler.observe.port import Readings, Source
 
 # Reading may take four fifths of the tick's budget; deciding and saving get the rest.
 READ_SHARE = 0.8
-# Seconds that one write to the outside world may take.
-ACT_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Tick:
     actions: tuple[Action, ...] = ()
     stages: Mapping[str, float] = field(default_factory=dict)
     failed: str | None = None  # why nothing at all could be read
+    led: bool = True  # False for a standby: its decisions are for show
 
 
 class Loop:
@@ -52,6 +55,9 @@ class Loop:
     `policies` is asked on every tick (it may reload). `budget` is the seconds that a tick may
     take, the interval unless given. A tick never raises for what goes wrong in it: that is a
     fault in its `problems`, and where no decision could be made the policy holds.
+
+    Without `leadership` a standby: it observes, decides, shows and journals, and writes neither
+    state nor anything else.
     """
 
     def __init__(
@@ -67,10 +73,17 @@ class Loop:
         interval: float = 5.0,
         on_tick: Callable[[Tick], None] | None = None,
         budget: float | None = None,
+        leadership: Leadership | None = None,
+        pools: PoolReader | None = None,
+        budgets: Callable[[], Sequence[GpuBudget]] = tuple,
     ) -> None:
+        self._leadership: Leadership = leadership or Alone()
+        self._term: int | None = None  # of our leadership in this tick; None: a standby
         self._reload = policies
+        self._budgets = budgets
         self._source = source
         self._cluster = cluster
+        self._pools = pools
         self._executor: Executor = executor or DryRun(lambda _: None)
         self._memory = Memory(states or MemoryStates())
         self._journal: Journal = journal or NoJournal()
@@ -86,12 +99,16 @@ class Loop:
     async def tick(self) -> Tick:
         watch = Stopwatch(self._clock.monotonic)
         self._begin()
+        with watch.stage("recall"):
+            await self._recall()
         with watch.stage("reload"):
             self._load_policies()
         with watch.stage("read"):
-            readings, cluster = await self._read()
+            readings, cluster, pools = await self._read()
         with watch.stage("join"):
-            observations = self._join(readings, cluster)
+            observations = self._join(readings, cluster, pools)
+        with watch.stage("share"):
+            observations = self._share(observations)
         with watch.stage("decide"):
             decided = self._decide(observations)
         with watch.stage("save"):
@@ -125,7 +142,7 @@ class Loop:
     # --- the stages, in order ----------------------------------------------------------------
 
     def _begin(self) -> None:
-        """The clock and the memory: what the times in the state mean today."""
+        """The clock: what the times in the state mean today."""
         self._faults = []
         jump = self._jumps.look()
         if jump:
@@ -135,12 +152,22 @@ class Loop:
                 f"the wall clock jumped {'forward' if jump > 0 else 'back'} by "
                 f"{format_duration(abs(jump))}; cooldowns and windows go on by elapsed time",
             )
-        if self._memory.loaded:
+
+    async def _recall(self) -> None:
+        """Who leads, and what is remembered: anew at each change of leader."""
+        leadership, monotonic = self._leadership, self._clock.monotonic()
+        self._term = leadership.term if leadership.leading else None
+        if leadership.problem is not None:
+            self._fault("lease", leadership.problem)
+        if not self._memory.due(self._term, monotonic):
             return
         try:
-            ahead = self._memory.load(self._clock.now())
+            ahead = await self._memory.load(self._clock.now(), monotonic)
         except StateError as error:
             self._fault("state", str(error))
+            return
+        except Exception as error:  # noqa: BLE001 -- contained: every policy holds
+            self._faults.append(internal("state", error))
             return
         if ahead:
             self._fault(
@@ -155,27 +182,38 @@ class Loop:
         except Exception as error:  # noqa: BLE001 -- contained: the last good set stays
             self._faults.append(internal("policies", error))
 
-    async def _read(self) -> tuple[Readings, ClusterReading | None]:
-        """Signals and replicas at the same time, within their share of the budget."""
+    async def _read(self) -> tuple[Readings, ClusterReading | None, PoolReadings | None]:
+        """Signals, replicas and pools at the same time, within their share of the budget."""
         now = self._clock.now()
         deadline = self._budget * READ_SHARE
-        (readings, faults), (cluster, more) = await asyncio.gather(
+        (readings, faults), (cluster, more), (pools, also) = await asyncio.gather(
             read_source(self._source, self._policies, now, deadline),
             read_cluster(self._cluster, self._policies, now, deadline),
+            read_pools(self._pools, self._policies, now, deadline),
         )
-        self._faults += [*faults, *more]
-        return readings, cluster
+        self._faults += [*faults, *more, *also]
+        return readings, cluster, pools
 
     def _join(
-        self, readings: Readings, cluster: ClusterReading | None
+        self, readings: Readings, cluster: ClusterReading | None, pools: PoolReadings | None
     ) -> Mapping[str, Observation]:
-        observations, faults = join_all(self._policies, readings, cluster, self._clock.now())
+        now = self._clock.now()
+        observations, faults = join_all(self._policies, readings, cluster, now, pools)
         self._faults += faults
         return observations
 
+    def _share(self, observations: Mapping[str, Observation]) -> Mapping[str, Observation]:
+        """What GPU budgets leave to each policy; a budget that breaks lets nobody grow."""
+        now, state = self._clock.now(), self._memory.state
+        shared, faults = share(self._budgets(), self._policies, observations, state, now)
+        self._faults += faults
+        return shared
+
     def _decide(self, observations: Mapping[str, Observation]) -> tuple[Decided, ...]:
         now = self._clock.now()
-        unreadable = next((fault.text for fault in self._faults if fault.cause == "state"), None)
+        unreadable = None
+        if not self._memory.loaded:
+            unreadable = next(fault.text for fault in self._faults if fault.cause == "state")
         decided = []
         for policy in self._policies:
             observation, state = observations[policy.key], self._memory.state(policy.key)
@@ -195,27 +233,37 @@ class Loop:
         for one in decided:
             if one.after is not None:
                 self._memory.put(one.policy.key, one.after, now)
+        if not leads(self._leadership, self._term):
+            return False
         try:
             await self._memory.save(now)
         except StateError as error:
             self._fault("state", str(error))
-            return False
-        return True
+        except Exception as error:  # noqa: BLE001 -- contained: what is not saved is not acted on
+            self._faults.append(internal("state", error))
+        else:
+            return True
+        return False
 
     async def _act(self, decided: Sequence[Decided], saved: bool) -> tuple[Action, ...]:
-        done = []
-        for one in decided:
-            for action in plan(one.policy, one.decision, one.observation):
-                if not saved and self._executor.writes:
-                    self._fault("act", "not written: the state is not saved", action.policy)
-                elif await self._execute(action):
-                    done.append(action)
-        return tuple(done)
+        done, faults = await act(decided, self._executor, self._leadership, self._term, saved=saved)
+        self._faults += faults
+        scaled = [action for action in done if action.kind == "scale" and self._executor.writes]
+        for action in scaled:
+            state = sent(self._memory.state(action.policy))
+            self._memory.put(action.policy, state, self._clock.now())
+        return done
 
     def _write_journal(self, decided: Sequence[Decided]) -> None:
         try:
             for one in decided:
-                self._journal.write(one.policy, one.observation, one.state, one.decision)
+                self._journal.write(
+                    one.policy,
+                    one.observation,
+                    one.state,
+                    one.decision,
+                    standby=self._term is None,
+                )
             self._journal.flush()
         except JournalError as error:
             self._fault("journal", str(error))
@@ -244,6 +292,7 @@ class Loop:
             actions=actions,
             stages=watch.stages,
             failed=failed,
+            led=self._term is not None,
         )
         self._on_tick(tick)
         return tick
@@ -252,18 +301,3 @@ class Loop:
 
     def _fault(self, cause: Cause, text: str, where: str = "") -> None:
         self._faults.append(Fault(cause, text, where))
-
-    async def _execute(self, action: Action) -> bool:
-        try:
-            async with asyncio.timeout(ACT_TIMEOUT):
-                await self._executor.execute(action)
-        except TimeoutError:
-            reason = f"no answer in {format_duration(ACT_TIMEOUT)}"
-        except ActionError as error:
-            reason = str(error)
-        except Exception as error:  # noqa: BLE001 -- contained, named, counted
-            reason = internal("act", error).text
-        else:
-            return True
-        self._fault("act", f"could not {describe(action)}: {reason}", action.policy)
-        return False

@@ -12,6 +12,7 @@ from autoscaler.units import format_duration
 
 if TYPE_CHECKING:
     from autoscaler.observe.cluster import Cluster, ClusterReading
+    from autoscaler.observe.pools import PoolReader, PoolReadings
     from autoscaler.observe.port import Readings, Source
 
 # A source that overruns its own deadline is cut off this much later.
@@ -72,9 +73,10 @@ async def read_cluster(
     from autoscaler.observe.cluster import ClusterReading
 
     targets = tuple(dict.fromkeys(policy.target for policy in policies))
+    scaled = frozenset(policy.target for policy in policies if policy.mode == "scale")
     try:
         async with asyncio.timeout(deadline + GRACE):
-            return await cluster.read(targets, now, deadline), []
+            return await cluster.read(targets, now, deadline, scaled), []
     except TimeoutError:
         reason = f"Kubernetes did not answer within {format_duration(deadline)}"
     except Exception as error:  # noqa: BLE001 -- contained: a broken cluster must not stop the loop
@@ -83,14 +85,37 @@ async def read_cluster(
     return missing, [Fault("cluster", reason)]
 
 
+async def read_pools(
+    pools: PoolReader | None, policies: Sequence[Policy], now: float, deadline: float
+) -> tuple[PoolReadings | None, list[Fault]]:
+    """None without a reader; with one, each policy that names a pool has it, or why not."""
+    if pools is None:
+        return None, []
+    from autoscaler.observe.pools import PoolReadings
+
+    try:
+        async with asyncio.timeout(deadline + GRACE):
+            return await pools.read(policies, now, deadline), []
+    except TimeoutError:
+        reason = f"the node pools were not read within {format_duration(deadline)}"
+    except Exception as error:  # noqa: BLE001 -- contained: a broken pool must not stop the loop
+        reason = internal("cluster", error, "pools").text
+    named = {policy.key: Missing(reason) for policy in policies if policy.nodes}
+    return PoolReadings(pools=named, fallbacks=named), [Fault("cluster", reason, "pools")]
+
+
 def join_all(
-    policies: Sequence[Policy], readings: Readings, cluster: ClusterReading | None, now: float
+    policies: Sequence[Policy],
+    readings: Readings,
+    cluster: ClusterReading | None,
+    now: float,
+    pools: PoolReadings | None = None,
 ) -> tuple[Mapping[str, Observation], list[Fault]]:
     """An observation for every policy, of nothing where the join itself broke."""
     from autoscaler.observe.snapshot import join
 
     try:
-        return join(policies, readings, cluster, now), []
+        return join(policies, readings, cluster, now, pools), []
     except Exception as error:  # noqa: BLE001 -- contained: every policy holds
         fault = internal("source", error, "join")
         return {policy.key: _blind(policy, readings, now, fault) for policy in policies}, [fault]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from autoscaler.model import Policy
+from autoscaler.model import GpuBudget, Policy
 from autoscaler.policy import PolicySet
 
 
@@ -46,6 +46,7 @@ class Reloader:
         self._read = first  # the newest reading, good or not
         self._seen = fingerprint(first)
         self.policies: tuple[Policy, ...] = first.policies
+        self.budgets: tuple[GpuBudget, ...] = first.budgets
         self.status = ReloadStatus(len(first.policies), first.hash, True, now(), first.hash)
 
     def check(self, force: bool = False) -> ReloadStatus:
@@ -57,7 +58,7 @@ class Reloader:
         if not found.ok or not found.policies:
             return self._keep(found.hash, _errors(found) or ("there is no policy in it",))
         if found.hash != self.status.hash or not self.status.good:
-            self.policies = found.policies
+            self.policies, self.budgets = found.policies, found.budgets
             self.status = ReloadStatus(
                 len(found.policies), found.hash, True, self._now(), found.hash
             )

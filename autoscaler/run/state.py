@@ -1,12 +1,13 @@
 """What survives a restart: the state of each policy, in one versioned JSON file.
 
-Written atomically (a temporary file, fsync, rename) before any action, so that a failover
+Written atomically (a temporary file, fsync, rename) before any action, so that a restart
 forgets no cooldown. A file that cannot be read is never taken for an empty one: the daemon holds
-and says what to do about it.
+and says what to do about it. For several daemons: `autoscaler.run.state_configmap`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping
@@ -22,6 +23,10 @@ VERSION = 1
 
 class StateError(Exception):
     """The state cannot be read or written; the text names the file, the reason and the remedy."""
+
+
+class StateConflict(StateError):  # noqa: N818 -- named for what happened
+    """Somebody else has written since we read: what we remember must be loaded anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,13 @@ class StateDocument:
 class States(Protocol):
     """Where the states of the policies are kept between ticks (and, some, between runs)."""
 
-    def load(self) -> dict[str, Remembered]:
+    pace: float
+    """Seconds that mere history may wait for its save; what decisions hang on never waits."""
+
+    async def load(self) -> dict[str, Remembered]:
         """Raises StateError when there is something and it cannot be read."""
 
-    def save(self, states: Mapping[str, Remembered]) -> None:
+    async def save(self, states: Mapping[str, Remembered]) -> None:
         """Raises StateError when it could not be written."""
 
 
@@ -56,22 +64,34 @@ class MemoryStates:
     """Forgotten when the process ends: for `--once`, replays and simulations."""
 
     def __init__(self) -> None:
+        self.pace = 0.0
         self.kept: dict[str, Remembered] = {}
 
-    def load(self) -> dict[str, Remembered]:
+    async def load(self) -> dict[str, Remembered]:
         return dict(self.kept)
 
-    def save(self, states: Mapping[str, Remembered]) -> None:
+    async def save(self, states: Mapping[str, Remembered]) -> None:
         self.kept = dict(states)
 
 
 class FileStates:
-    """One JSON file; the directory must be writable, for the temporary file beside it."""
+    """One JSON file; the directory must be writable, for the temporary file beside it.
+
+    `read` and `write` block; fsync may take as long as the disk likes, so `load` and `save` leave
+    that to a thread: the page and /livez answer meanwhile.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.pace = 0.0
         self.path = path
 
-    def load(self) -> dict[str, Remembered]:
+    async def load(self) -> dict[str, Remembered]:
+        return await asyncio.to_thread(self.read)
+
+    async def save(self, states: Mapping[str, Remembered]) -> None:
+        await asyncio.to_thread(self.write, states)
+
+    def read(self) -> dict[str, Remembered]:
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -84,7 +104,7 @@ class FileStates:
         except WireError as error:
             raise StateError(self._complaint(str(error))) from error
 
-    def save(self, states: Mapping[str, Remembered]) -> None:
+    def write(self, states: Mapping[str, Remembered]) -> None:
         content = to_json(StateDocument(policies=dict(states))) + b"\n"
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:

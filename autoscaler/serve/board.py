@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from autoscaler.model import Decision
 
 # The heartbeat may miss two beats; a tick may be slow. Never less than this many seconds.
 LEAST_HEARTBEAT = 30.0
+
+
+class Standing(Protocol):
+    """Whether this daemon leads, asked at each look: `autoscaler.run.leadership` has it."""
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def leading(self) -> bool: ...
+
+    @property
+    def holder(self) -> str | None: ...
+
+    @property
+    def problem(self) -> str | None: ...
 
 
 @dataclass(slots=True)
@@ -34,6 +51,11 @@ class Board:
     reload_at: float = 0.0
     reload_errors: tuple[str, ...] = ()
     state_error: str | None = None
+    standing: Standing | None = None  # None: there is no election, this daemon leads
+
+    @property
+    def leads(self) -> bool:
+        return self.standing is None or self.standing.leading
 
     @property
     def heartbeat_limit(self) -> float:
@@ -44,6 +66,19 @@ class Board:
 class Verdict:
     good: bool
     reason: str
+
+
+def standing(board: Board) -> str | None:
+    """Who leads, in words; None where there is no election."""
+    given = board.standing
+    if given is None or not given.identity:
+        return None
+    if given.leading:
+        return f"leads as {given.identity}"
+    why = f": {given.problem}" if given.problem else ""
+    if given.holder == given.identity:
+        return f"holds the lease, but does not write yet: another daemon may still believe to{why}"
+    return f"stands by, {given.holder or 'nobody'} leads; nothing is written from here{why}"
 
 
 def plural(policies: int) -> str:

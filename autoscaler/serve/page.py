@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from autoscaler.model import Decision
-from autoscaler.serve.board import Board, alive, plural, ready
+from autoscaler.serve.board import Board, alive, plural, ready, standing
 from autoscaler.units import format_duration
 
 STYLE = """
@@ -42,6 +42,9 @@ def _summary(board: Board, now: float) -> str:
     said = [f"{plural(board.policies)} <code>{escape(board.policies_hash[:12])}</code>"]
     if board.dry_run:
         said.append("<b>dry run: nothing is written</b>")
+    role = standing(board)
+    if role is not None:
+        said.append(escape(role))
     if board.tick_at is not None:
         said.append(
             f"decided {_ago(now - board.tick_at)} in {format_duration(board.tick_duration)}"

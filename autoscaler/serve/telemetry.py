@@ -94,6 +94,7 @@ class BoardCollector(Collector):
         board = self._board
         yield InfoMetricFamily(f"{PREFIX}build", "What runs.", {"version": board.version})
         yield _gauge("dry_run", "1 where nothing is written to the cluster.", board.dry_run)
+        yield _gauge("leader", "1 where this daemon leads, 0 where it stands by.", board.leads)
         yield _gauge("policies", "Policies that run.", board.policies)
         yield _gauge(
             "config_last_reload_successful",

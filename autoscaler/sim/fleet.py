@@ -49,6 +49,8 @@ class Replica:
     phase: Phase = "scheduling"
     phase_ends: float = 0.0
     gpu: int | None = None
+    scheduled_at: float | None = None
+    started_at: float | None = None
     ready_at: float | None = None
     gone_at: float | None = None
     server: TritonServer | None = None
@@ -139,12 +141,12 @@ class Fleet:
             case "scheduling":
                 self._place(pod)
                 if pod.gpu is not None:
-                    pod.phase = "pulling"
+                    pod.phase, pod.scheduled_at = "pulling", now
                     pod.phase_ends = now + (cold.pull if self._images[pod.gpu] else cold.pull_cold)
             case "pulling":
                 if pod.gpu is not None:
                     self._images[pod.gpu] = True
-                pod.phase = "loading"
+                pod.phase, pod.started_at = "loading", now
                 load = cold.load + cold.load_spread * self._random.gauss(0, 1)
                 pod.phase_ends = now + max(0.0, load)
             case "loading":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +28,7 @@ class WorldCluster:
         targets: Sequence[Target],
         now: float,  # noqa: ARG002 -- the world has its own time
         deadline: float,  # noqa: ARG002
+        scaled: Collection[Target] = frozenset(),  # noqa: ARG002 -- nobody else is in it
     ) -> ClusterReading:
         return ClusterReading({target: self._one(target) for target in targets})
 
@@ -51,7 +52,25 @@ def _pod(replica: Replica) -> Pod:
         phase="Pending" if waiting else "Running",
         created_at=replica.created_at,
         node=None if replica.gpu is None else f"gpu-{replica.gpu}",
+        gpus=1,
+        scheduled_at=replica.scheduled_at,
+        started_at=replica.started_at,
+        ready_at=replica.ready_at,
+        waiting=_waiting(replica),
     )
+
+
+def _waiting(replica: Replica) -> str | None:
+    """In Kubernetes' words."""
+    match replica.phase:
+        case "scheduling":
+            return "no node yet"
+        case "pulling":
+            return "ContainerCreating (container triton)"
+        case "loading":
+            return "running, not Ready"
+        case _:
+            return None
 
 
 class WorldExecutor:

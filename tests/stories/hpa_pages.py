@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 from tests.stories.hpa_world import HpaWorld
 from tests.testbed.loopback import free_address
@@ -103,7 +103,7 @@ class Pages(ThreadingHTTPServer):
         return self._known
 
     @contextmanager
-    def serving(self) -> Iterator[Pages]:
+    def serving(self) -> Iterator[Self]:
         with self:
             thread = threading.Thread(target=self.serve_forever, args=(0.1,))
             thread.start()

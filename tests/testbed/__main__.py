@@ -12,6 +12,7 @@ ENSURE = {
     "kubernetes": parts.ensure_kubernetes,
     "etcd": parts.ensure_etcd,
     "kwok": parts.ensure_kwok,
+    "karpenter": parts.ensure_karpenter,
     "triton": parts.ensure_triton,
     "perf_analyzer": parts.ensure_perf_analyzer,
 }

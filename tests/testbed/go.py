@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,10 @@ class Module:
     folder: Path
     commands: tuple[str, ...]
     flags: tuple[str, ...]
+    source: str = ""
+    """The required module that `files` are of."""
+    files: tuple[str, ...] = ()
+    """Folders of `source` whose files are kept beside the commands: what a program reads."""
 
 
 def go() -> Path:
@@ -39,11 +44,15 @@ def go() -> Path:
 
 def build_key(module: Module) -> str:
     pinned = (module.folder / "go.mod").read_bytes(), (module.folder / "go.sum").read_bytes()
-    return cache.key_of(*pinned, *module.flags)
+    return cache.key_of(*pinned, *module.flags, *module.files)
 
 
 def build(part: str, module: Module) -> Path:
     """The folder that holds the module's commands."""
+
+    # GOTOOLCHAIN: never fetch another toolchain behind our back. GOFLAGS: a developer's own flags
+    # must not change what the key says was built. CGO: no C compiler needed.
+    env = {"GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off", "CGO_ENABLED": "0"}
 
     def make(folder: Path) -> None:
         step(
@@ -53,11 +62,11 @@ def build(part: str, module: Module) -> Path:
                 *(*module.flags, "-o", f"{folder}/", *module.commands),
             ],
             cwd=module.folder,
-            # GOTOOLCHAIN: never fetch another toolchain behind our back. GOFLAGS: a developer's
-            # own flags must not change what the key says was built. CGO: no C compiler needed.
-            env={"GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off", "CGO_ENABLED": "0"},
+            env=env,
             timeout_s=_BUILD_LIMIT_S,
         )
+        if module.files:
+            _keep_files(part, module, folder, env)
 
     try:
         return cache.kept(module.name, build_key(module), make)
@@ -65,6 +74,20 @@ def build(part: str, module: Module) -> Path:
         raise PartUnavailable(
             part, str(error), "let Go reach a module proxy (GOPROXY), with 5 GB of free disk"
         ) from error
+
+
+def _keep_files(part: str, module: Module, folder: Path, env: Mapping[str, str]) -> None:
+    said = step(
+        f"{part}: finding {module.source}",
+        [go(), "list", "-m", "-mod=readonly", "-f", "{{.Dir}}", module.source],
+        cwd=module.folder,
+        env=env,
+        timeout_s=60.0,
+    )
+    for wanted in module.files:
+        for file in sorted((Path(said.strip()) / wanted).iterdir()):
+            # Not copy2: what the module cache holds is read-only, and could not be removed.
+            shutil.copyfile(file, folder / file.name)
 
 
 def _version(binary: str) -> tuple[int, ...]:

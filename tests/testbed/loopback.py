@@ -26,6 +26,18 @@ def free_address(*ports: int) -> str:
     raise RuntimeError(f"no address in 127.16.0.0/12 has ports {ports} free")
 
 
+def free_port() -> int:
+    """A port that is free on every address, for a program that cannot be bound to one.
+
+    Below the range that the kernel gives to outgoing connections (32768 and up).
+    """
+    for _ in range(100):
+        port = random.randrange(20_000, 32_000)
+        if _is_free("0.0.0.0", port):
+            return port
+    raise RuntimeError("no port between 20000 and 32000 is free on all addresses")
+
+
 def _is_free(address: str, port: int) -> bool:
     with socket.socket() as probe:
         try:

@@ -14,6 +14,7 @@ from tests.testbed.venvs import site_packages, venv_key, venv_of
 
 __all__ = [
     "ControlPlaneBinaries",
+    "KarpenterInstall",
     "KubernetesBinaries",
     "PartUnavailable",
     "PerfAnalyzerInstall",
@@ -22,6 +23,7 @@ __all__ = [
     "debian_prometheus",
     "ensure_control_plane",
     "ensure_etcd",
+    "ensure_karpenter",
     "ensure_kubernetes",
     "ensure_kwok",
     "ensure_perf_analyzer",
@@ -67,6 +69,14 @@ _ETCD = go.Module(
 _KWOK = go.Module(
     "kwok", _MODULES / "kwok", ("sigs.k8s.io/kwok/cmd/kwok",), ("-trimpath", "-ldflags=-s -w")
 )
+_KARPENTER = go.Module(
+    "karpenter",
+    _MODULES / "karpenter",
+    ("sigs.k8s.io/karpenter/kwok",),
+    ("-trimpath", "-ldflags=-s -w"),
+    source="sigs.k8s.io/karpenter",
+    files=("pkg/apis/crds", "kwok/apis/crds"),
+)
 _TRITON_WHEELS = ("nvidia-pytriton==0.7.0", "numpy==2.2.6", "tritonclient==2.50.0")
 
 
@@ -88,6 +98,13 @@ class KubernetesBinaries:
 class ControlPlaneBinaries:
     kubernetes: KubernetesBinaries
     etcd: Path
+
+
+@dataclass(frozen=True)
+class KarpenterInstall:
+    controller: Path
+    crds: tuple[Path, ...]
+    """NodePool, NodeClaim, CapacityBuffer and those of the kwok provider."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +153,12 @@ def ensure_kwok() -> Path:
     return go.build("kwok", _KWOK) / "kwok"
 
 
+def ensure_karpenter() -> KarpenterInstall:
+    """With its kwok provider, whose command bears that name: its machines are API objects."""
+    home = go.build("Karpenter 1.14", _KARPENTER)
+    return KarpenterInstall(home / "kwok", tuple(sorted(home.glob("*.yaml"))))
+
+
 def debian_prometheus() -> PrometheusBinaries | None:
     """Debian 12's Prometheus 2.42: the older server that many clusters still run."""
     found = PrometheusBinaries(Path("/usr/bin/prometheus"), Path("/usr/bin/promtool"))
@@ -179,7 +202,7 @@ def ensure_perf_analyzer() -> PerfAnalyzerInstall:
 def places() -> dict[str, Path]:
     """Where each part lies or will lie; builds nothing."""
     triton = cache.place("triton", venv_key(_TRITON_WHEELS))
-    built = (_PROMETHEUS, _KUBERNETES, _ETCD, _KWOK)
+    built = (_PROMETHEUS, _KUBERNETES, _ETCD, _KWOK, _KARPENTER)
     return {
         **{module.name: cache.place(module.name, go.build_key(module)) for module in built},
         "triton": triton,

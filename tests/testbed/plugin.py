@@ -11,9 +11,11 @@ import pytest
 
 from tests.testbed import parts
 from tests.testbed.control_plane import ControlPlane
+from tests.testbed.karpenter import Karpenter
 from tests.testbed.kwok import Kwok
 from tests.testbed.parts import (
     ControlPlaneBinaries,
+    KarpenterInstall,
     PartUnavailable,
     PerfAnalyzerInstall,
     PrometheusBinaries,
@@ -83,6 +85,24 @@ def kwok(kwok_binary: Path, control_plane: ControlPlane) -> Iterator[Kwok]:
     with Kwok(kwok_binary, control_plane) as running:
         running.add_gpu_nodes(4)
         yield running
+
+
+@pytest.fixture(scope="session")
+def karpenter_install(pytestconfig: pytest.Config) -> KarpenterInstall:
+    return _aloud(pytestconfig, parts.ensure_karpenter)
+
+
+@pytest.fixture(scope="module")
+def karpenter(
+    karpenter_install: KarpenterInstall, control_plane: ControlPlane, kwok: Kwok
+) -> Iterator[Karpenter]:
+    """Beside kwok, which keeps its nodes Ready and runs their pods. It has no pool yet.
+
+    For one module, and then nothing of it is left: in other modules a Pending pod stays Pending.
+    """
+    with Karpenter(karpenter_install, control_plane) as running:
+        yield running
+        running.clear()
 
 
 @pytest.fixture

@@ -74,7 +74,8 @@ class Access:
     ) -> None:
         self.tls = ServingTls(self._refused)
         self.trust = WatchedTrust(client, clock, self._trusted)
-        self.gate = DelegatingGate(self.trust, Reviews(client, clock), clock)
+        self.reviews = Reviews(client, clock)
+        self.gate = DelegatingGate(self.trust, self.reviews, clock)
         self.certificate: Certificate = _certificate(client, clock, source, self.tls)
         self.refused = 0  # handshakes that came to nothing
         self._clock = clock

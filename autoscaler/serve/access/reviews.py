@@ -41,6 +41,7 @@ class Reviews:
             clock, REMEMBER, SIZE
         )
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self.made = 0  # asked of the API server so far, for telemetry
 
     async def user_of(self, token: str) -> User | None:
         """None for a token that the API server does not accept."""
@@ -96,6 +97,7 @@ class Reviews:
         from autoscaler.kube.client import KubeError
 
         body = {"apiVersion": f"{group}.k8s.io/v1", "kind": kind, "spec": spec}
+        self.made += 1
         try:
             async with asyncio.timeout(DEADLINE), self._slots:
                 answer = await self._client.request("POST", path, body=body, within=DEADLINE)

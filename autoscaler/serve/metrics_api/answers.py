@@ -1,14 +1,16 @@
 """Answers as bytes, rendered once per view and question, kept until the next view.
 
 Ten HPAs that ask the same question between two ticks cost one rendering. What was asked for
-lately is rendered right after the tick, so that the asker does not wait for it.
+lately is rendered before the next view takes over, so that nobody waits for it: 10,000 pods take
+a tenth of a second.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -21,6 +23,8 @@ MAX_BYTES = 64 * 2**20
 MAX_ANSWERS = 4096
 # An HPA asks every 15 s; what nobody asked for within this time is not rendered ahead.
 REMEMBERED = 60.0
+# Seconds that a new view may be held back for; what is not rendered by then waits to be asked for.
+AHEAD = 0.5
 # Below this a compressed body saves nothing worth its header: it fits a few packets.
 LEAST_GZIP = 4096
 NOT_YET = "nothing was observed yet: the first tick is still under way"
@@ -69,25 +73,31 @@ class Answers:
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
         self.view: MetricsView | None = None
+        self._next: MetricsView | None = None
         self._kept: dict[Query, Answer] = {}
         self._bytes = 0
         self._asked: dict[Query, _Asked] = {}
-        self._warming: asyncio.Task[None] | None = None
+        self._ahead: asyncio.Task[None] | None = None
         self.rendered = 0  # so far, for telemetry
 
     def publish(self, view: MetricsView) -> None:
-        """The newest view; everything that was kept for the one before is forgotten."""
-        self.view = view
-        self._kept, self._bytes = {}, 0
+        """The newest view takes over; everything kept for the one before is forgotten. Where much
+        is asked for the one before goes on until the answers for this one are rendered.
+        """
         since = self.now() - REMEMBERED
         self._asked = {query: one for query, one in self._asked.items() if one.at >= since}
-        if self._asked and (self._warming is None or self._warming.done()):
-            self._warming = asyncio.get_running_loop().create_task(self._warm())
+        self._next = view
+        if self._ahead is not None and not self._ahead.done():
+            return  # which takes the newest when it is through
+        if self.view is None or not self._wanted():
+            self._take_over(view, {})
+        else:
+            self._ahead = asyncio.get_running_loop().create_task(self._render_ahead())
 
     async def close(self) -> None:
-        if self._warming is not None:
-            self._warming.cancel()
-            await asyncio.gather(self._warming, return_exceptions=True)
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
 
     def answer(self, query: Query) -> Answer:
         """Values, or the Status that says why there are none."""
@@ -98,15 +108,24 @@ class Answers:
             return kept
         return self._keep(query, self._render(query, now))
 
-    async def _warm(self) -> None:
-        """One at a time, and requests in between: none waits for more than one rendering."""
-        for query, asked in list(self._asked.items()):
-            if asked.views < 2:  # nobody who tries selectors at random fills the ticks
-                continue
-            await asyncio.sleep(0)
-            if query not in self._kept:
-                with suppress(Exception):  # whoever asks for it meets, and names, the fault
-                    self._keep(query, self._render(query, self.now()))
+    def _wanted(self) -> list[Query]:
+        """Asked for in several views: nobody who tries selectors at random fills the ticks."""
+        return [query for query, asked in self._asked.items() if asked.views >= 2]
+
+    async def _render_ahead(self) -> None:
+        """On another thread: a view is frozen, and this loop goes on answering."""
+        while (view := self._next) is not None:
+            wanted, now = self._wanted(), self.now()
+            self._take_over(view, await asyncio.to_thread(render_all, view, wanted, now))
+
+    def _take_over(self, view: MetricsView, answers: dict[Query, Answer]) -> None:
+        self.view = view
+        if self._next is view:
+            self._next = None
+        self._kept, self._bytes = {}, 0
+        self.rendered += len(answers)
+        for query, answer in answers.items():
+            self._keep(query, answer)
 
     def _remember(self, query: Query, now: float) -> None:
         asked = self._asked.get(query)
@@ -132,10 +151,26 @@ class Answers:
         if self.view is None:
             return Answer(503, status(503, NOT_YET))
         self.rendered += 1
-        asked = query.question
-        try:
-            found = look_up(self.view, asked, now)
-            body = values(query.form, asked.metric, found.items, asked.series)
-        except Absent as absent:
-            return Answer(absent.status, status(absent.status, absent.message))
-        return as_answer(200, body, found.expires)
+        return render(self.view, query, now)
+
+
+def render(view: MetricsView, query: Query, now: float) -> Answer:
+    asked = query.question
+    try:
+        found = look_up(view, asked, now)
+        body = values(query.form, asked.metric, found.items, asked.series)
+    except Absent as absent:
+        return Answer(absent.status, status(absent.status, absent.message))
+    return as_answer(200, body, found.expires)
+
+
+def render_all(view: MetricsView, queries: Sequence[Query], now: float) -> dict[Query, Answer]:
+    """As many as half a second allows; one that fails is left to whoever asks, and names it."""
+    found = {}
+    until = time.monotonic() + AHEAD
+    for query in queries:
+        with suppress(Exception):
+            found[query] = render(view, query, now)
+        if time.monotonic() > until:
+            break
+    return found

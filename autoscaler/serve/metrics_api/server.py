@@ -124,7 +124,8 @@ class Listener(web.Server):
 class MetricsApi:
     """The whole room: publish what each tick came to; answer until closed.
 
-    `now` of the clock decides what is stale. Everything runs on the loop that calls `start`.
+    `now` of the clock decides what is stale. Everything runs on the loop that calls `start`,
+    but for what is rendered ahead of a view.
     """
 
     def __init__(

@@ -53,9 +53,10 @@ def test_paused_writes_nothing() -> None:
 
 def test_what_a_mode_asks_for_and_does_not_get_is_said_once_for_all() -> None:
     many: list[Policy] = [replace(SCALING, name=f"p{n}") for n in range(5)]
-    (said,) = withheld([POLICY, *many])
+    (said,) = withheld([POLICY, *many], unwritten="--dry-run writes nothing")
     assert "default/p0, default/p1, default/p2 and 2 more" in said
-    assert "does not write replicas" in said
+    assert "but --dry-run writes nothing" in said
+    assert withheld(many) == (), "where it is written nothing is withheld"
 
 
 async def test_a_dry_run_says_a_wish_once_and_a_new_one_again() -> None:

@@ -56,6 +56,14 @@ def test_the_decision_in_force_at_a_time_of_one_policy(journal: Path) -> None:
     assert explain(journal, "-p", "default/iris").stdout.startswith("default/iris at")
 
 
+def test_a_standbys_decision_is_marked(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    journal.write_bytes(line(1000, 155).replace(b'"standby":false', b'"standby":true') + b"\n")
+    assert "By a standby: another daemon led" in explain(journal).stdout
+    journal.write_bytes(line(1000, 155) + b"\n")
+    assert "standby" not in explain(journal).stdout
+
+
 def test_the_last_few(journal: Path) -> None:
     assert explain(journal, "--last", 3).stdout.count("Each stage") == 3
 

@@ -126,6 +126,15 @@ def test_replicas_come_from_kubernetes_where_there_is_one(
             "status": {"selector": "app=flower"},
         },
         "/api/v1/namespaces/default/pods": {"metadata": {}, "items": []},
+        "/apis/apps/v1/namespaces/default/deployments": {
+            "metadata": {},
+            "items": [
+                {
+                    "metadata": {"name": "flower", "namespace": "default", "resourceVersion": "7"},
+                    "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "flower"}}},
+                }
+            ],
+        },
     }
     with api_server(answers) as url:
         cluster = {"name": "c", "cluster": {"server": url}}
@@ -142,25 +151,33 @@ def test_replicas_come_from_kubernetes_where_there_is_one(
     assert (decision["current"], decision["ready"]) == (3, 0)
 
 
-def test_once_without_a_way_to_write_says_so_and_runs_dry(
-    source: FakeSource, tmp_path: Path
+@pytest.fixture
+def scaling(tmp_path: Path) -> None:
+    text = POLICY.replace("  replicas:", "  mode: scale\n  replicas:")
+    (tmp_path / "policies" / "flower.yaml").write_text(text)
+
+
+def test_once_without_a_cluster_says_that_nothing_is_scaled(
+    source: FakeSource, tmp_path: Path, scaling: None
 ) -> None:
     given = ["run", "--once", *PROMETHEUS, "--no-kubernetes", "--journal", "journal"]
     shown = invoke(*given)
     assert shown.exit_code == 0
-    assert "no way to write to a cluster: running dry" in shown.stderr
+    assert "but there is no Kubernetes to write to" in shown.stderr
     assert "Scale up 2 → 4" in shown.stdout
     assert len((tmp_path / "journal").read_text().splitlines()) == 1
-    assert "no way to write" not in invoke(*given, "--dry-run").stderr
 
 
-def test_a_policy_in_mode_scale_is_told_that_nothing_is_scaled(
-    source: FakeSource, tmp_path: Path
+def test_a_policy_in_mode_scale_is_told_that_a_dry_run_scales_nothing(
+    source: FakeSource, scaling: None
 ) -> None:
-    text = POLICY.replace("  replicas:", "  mode: scale\n  replicas:")
-    (tmp_path / "policies" / "flower.yaml").write_text(text)
     shown = invoke("run", "--once", "--dry-run", *PROMETHEUS, "--no-kubernetes")
-    assert "this version does not write replicas" in shown.stderr
+    assert "mode scale (default/flower)" in shown.stderr
+    assert "but --dry-run writes nothing" in shown.stderr
+
+
+def test_a_policy_that_only_looks_is_told_nothing_about_writing(source: FakeSource) -> None:
+    assert "writ" not in invoke("run", "--once", *PROMETHEUS, "--no-kubernetes").stderr
 
 
 def test_recorded_time_prints_what_changed(source: FakeSource) -> None:

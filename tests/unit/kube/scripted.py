@@ -188,7 +188,7 @@ class ScriptedApi:
         found = self.objects.get(folder, {}).get(name)
         if found is None:
             return _status(404, f"{name} not found")
-        wanted = body["metadata"].pop("resourceVersion", None)
+        wanted = (body.get("metadata") or {}).pop("resourceVersion", None)
         if wanted is not None and wanted != found["metadata"]["resourceVersion"]:
             return _status(409, "the object has been modified")
         return web.json_response(self.put(folder, merge(found, body)))

@@ -16,7 +16,8 @@ from autoscaler.kube.client import KubeClient
 from autoscaler.model import Missing, Replicas, Target
 from autoscaler.observe.cluster import TargetReading
 from autoscaler.observe.labels import ByLabels, kept, selector_of
-from autoscaler.observe.watched import WatchedCluster, trim_pod
+from autoscaler.observe.rows import pod_row
+from autoscaler.observe.watched import WatchedCluster
 from tests.unit.kube.scripted import ScriptedApi, eventually
 
 NOW = 1_795_248_926.0
@@ -197,7 +198,7 @@ async def test_10000_pods_stay_small() -> None:
     try:
         for number in range(10_000):
             item = json.loads(text.replace("XXXXX", f"{number:05}"))
-            kept_pods["default", item["metadata"]["name"]] = trim_pod(item)
+            kept_pods["default", item["metadata"]["name"]] = pod_row(item)
             del item
         size, _ = tracemalloc.get_traced_memory()
     finally:

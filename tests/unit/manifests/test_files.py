@@ -8,8 +8,12 @@ from typing import Any
 import click
 import pytest
 
+from autoscaler.act.nodepools.calls import COMPONENT
+from autoscaler.act.refusal import ROLE
 from autoscaler.cli.run import command as run
 from autoscaler.policy import load
+from autoscaler.run.doctor.checks.access import READS, SCALES
+from autoscaler.run.state_configmap import MOST_PARTS
 from autoscaler.serve.access.api_service import NAMES
 from autoscaler.serve.access.assembly import parse_self_signed
 from autoscaler.serve.metrics_api.catalog import KEYS
@@ -25,9 +29,9 @@ def pod() -> dict[str, Any]:
     return spec
 
 
-def added_arguments() -> list[str]:
-    (patch,) = documents(MANIFESTS / "components/metrics-api/deployment-patch.yaml")
-    return [str(step["value"]) for step in patch if step["path"].endswith("/args/-")]
+def added_arguments(component: str = "metrics-api") -> list[str]:
+    (patch,) = documents(MANIFESTS / "components" / component / "deployment-patch.yaml")
+    return [str(step["value"]) for step in patch if "/args/" in step["path"]]
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: str(path.relative_to(MANIFESTS)))
@@ -48,8 +52,37 @@ def test_the_arguments_are_options_of_run() -> None:
     assert {argument.partition("=")[0] for argument in (*given, "--dry-run")} <= options_of_run()
 
 
-def test_the_metrics_apis_arguments_are_options_of_run() -> None:
-    assert {argument.partition("=")[0] for argument in added_arguments()} <= options_of_run()
+@pytest.mark.parametrize("component", ["metrics-api", "high-availability"])
+def test_a_components_arguments_are_options_of_run(component: str) -> None:
+    added = added_arguments(component)
+    assert {argument.partition("=")[0] for argument in added} <= options_of_run()
+
+
+def test_the_election_is_allowed_what_its_arguments_name() -> None:
+    """The lease and every part of the state, and no other object of ours."""
+    added = dict(argument.partition("=")[::2] for argument in added_arguments("high-availability"))
+    role, _ = documents(MANIFESTS / "components/high-availability/keeps-lease-and-state.yaml")
+    names = {rule["resources"][0]: rule.get("resourceNames", []) for rule in role["rules"][:2]}
+    assert names["leases"] == [added["--lease"]]
+    kind, _, state = added["--state"].partition(":")
+    assert kind == "configmap"
+    parts = [state, *(f"{state}-{number}" for number in range(1, MOST_PARTS))]
+    assert names["configmaps"] == parts
+    assert all(rule["verbs"] == ["create"] for rule in role["rules"][2:])
+
+
+def test_what_the_daemon_tells_a_reader_to_apply_is_shipped() -> None:
+    assert COMPONENT == "manifests/components/nodepools"
+    shipped = {
+        (document["kind"], document["metadata"]["name"])
+        for path in YAML
+        for document in documents(path)
+        if isinstance(document, dict) and document.get("kind") in ("ClusterRole", "Role")
+    }
+    assert {("ClusterRole", name) for name in (READS, SCALES, ROLE)} <= shipped
+    assert ("ClusterRole", "triton-autoscaler-sees-nodes") in shipped
+    for component in ("scale", "high-availability", "nodepools"):
+        assert (MANIFESTS / "components" / component / "kustomization.yaml").exists()
 
 
 def test_the_container_gives_up_what_it_does_not_need() -> None:

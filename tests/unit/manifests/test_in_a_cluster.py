@@ -154,7 +154,15 @@ def may(plane: ControlPlane, verb: str, resource: str, *more: str) -> bool:
 
 @pytest.fixture
 def installed(plane: ControlPlane) -> ControlPlane:
+    """Without what the overlay `scale` gave: what that one grants has a test of its own."""
+    for kind, name, namespace in (
+        ("rolebinding", "triton-autoscaler-scales-targets", "default"),
+        ("clusterrolebinding", "triton-autoscaler-sees-nodes", "default"),
+    ):
+        plane.kubectl("delete", kind, name, "-n", namespace, "--ignore-not-found")
     plane.apply(build(plane.kubectl_binary, "flower"))
+    write = ("update", "deployments.apps", "--subresource=scale", "-n", "default")
+    eventually(lambda: not may(plane, *write), "the right to scale is gone")
     return plane
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
+from typing import Any
 
 import pytest
 
 from autoscaler.serve.metrics_api import answers as answers_module
 from autoscaler.serve.metrics_api import routes as routes_module
 from tests.unit.decide.fleets import model
+from tests.unit.kube.scripted import eventually
 from tests.unit.metrics_api.served import (
     CUSTOM,
     NOW,
@@ -59,11 +62,50 @@ async def test_what_is_asked_for_again_and_again_is_rendered_before_it_is_asked_
     await flowers.get(SELECTED)
     flowers.tick(flower())
     before = flowers.api.answers.rendered
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert flowers.api.answers.rendered == before + 1
+    await eventually(lambda: flowers.api.answers.rendered == before + 1)
     await flowers.get(SELECTED)
     assert flowers.api.answers.rendered == before + 1
+
+
+async def test_the_tick_before_answers_until_the_next_one_is_rendered(
+    flowers: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        await flowers.get(SELECTED)
+        flowers.tick(flower())
+    await flowers.get(SELECTED)
+    rendering, release = threading.Event(), threading.Event()
+    renders = answers_module.render_all
+
+    def slow(*arguments: Any) -> Any:
+        rendering.set()
+        assert release.wait(20)
+        return renders(*arguments)
+
+    monkeypatch.setattr(answers_module, "render_all", slow)
+    flowers.tick(fleet("flower", pod("flower-c", model(NOW, 1.0))))
+    await eventually(rendering.is_set)
+    flowers.tick(fleet("flower", pod("flower-d", model(NOW, 1.0))))
+    assert set((await flowers.get(SELECTED)).values) == {"flower-a", "flower-b"}
+    release.set()
+    await eventually(lambda: flowers.api.answers._next is None)
+    assert set((await flowers.get(SELECTED)).values) == {"flower-d"}
+
+
+async def test_a_rendering_that_fails_holds_up_no_tick(
+    flowers: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        await flowers.get(SELECTED)
+        flowers.tick(flower())
+    await flowers.get(SELECTED)
+    with monkeypatch.context() as broken:
+        broken.setattr(answers_module, "look_up", lambda *_: 1 / 0)
+        flowers.tick(fleet("flower", pod("flower-c", model(NOW, 1.0))))
+        await eventually(lambda: flowers.api.answers._next is None)
+        assert (await flowers.get(SELECTED)).status == 500
+    assert set((await flowers.get(SELECTED)).values) == {"flower-c"}
+    assert [type(one) for one in flowers.broken] == [ZeroDivisionError]
 
 
 async def test_what_nobody_asks_for_any_more_is_not_rendered(flowers: Served) -> None:

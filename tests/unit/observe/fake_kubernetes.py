@@ -35,6 +35,8 @@ def pod(name: str, **changes: Any) -> dict[str, Any]:
 class FakeKubernetes:
     def __init__(self) -> None:
         self.scales: dict[str, dict[str, Any]] = {}  # namespace/plural/name → Scale
+        # By path of the collection. A collection that is not in here may not be listed.
+        self.collections: dict[str, list[dict[str, Any]]] = {}
         self.pods: dict[str, list[dict[str, Any]]] = {}  # namespace → pods
         self.refusals: dict[str, tuple[int, str]] = {}  # part of a path → status, message
         self.hanging: set[str] = set()  # parts of a path that never answer
@@ -68,6 +70,8 @@ class FakeKubernetes:
             scale = self.scales.get(f"{parts[-4]}/{parts[-3]}/{parts[-2]}")
             if scale is not None:
                 return web.json_response(scale)
+        if parts[-2:-1] == ["default"] or request.path in self.collections:
+            return self._list(request)
         if request.path == "/apis/argoproj.io/v1alpha1":
             names = (
                 {"kind": "Rollout", "name": "rollouts/status"},
@@ -75,6 +79,14 @@ class FakeKubernetes:
             )
             return web.json_response({"resources": names})
         return web.json_response({"message": f"{request.path} not found"}, status=404)
+
+    def _list(self, request: web.Request) -> web.Response:
+        items = self.collections.get(request.path)
+        if items is None:
+            return web.json_response({"message": f"{request.path} is forbidden"}, status=403)
+        name = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
+        found = [one for one in items if not name or one["metadata"]["name"] == name]
+        return web.json_response({"metadata": {}, "items": found})
 
     def _page(self, request: web.Request, pods: list[dict[str, Any]]) -> web.Response:
         start = int(request.query.get("continue", "0"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
-import time
 
 import pytest
 from aiohttp import web
@@ -83,19 +83,19 @@ async def test_a_server_that_drips_bytes_frees_its_threads_at_the_deadline(
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        for byte in b'{"status":"success"' * 20:
+        for byte in b'{"status":"success"' * 200:
             await response.write(bytes([byte]))
             await asyncio.sleep(0.05)
         return response
 
     prometheus.faults["*"] = drip
-    started = time.monotonic()
-    readings = await read(source, deadline=2.0)
-    assert time.monotonic() - started < 12  # the whole drip would take 19 s
+    async with asyncio.timeout(60):  # the whole drip would take 190 s
+        readings = await read(source, deadline=2.0)
     assert readings.failed is not None
-    assert "no answer within" in readings.failed
+    # six threads, more queries: one was cut off, or found no time left when its turn came
+    assert re.search("no answer within|no time left", readings.failed)
     prometheus.faults.clear()
-    assert (await read(source)).failed is None  # and no thread is still at it
+    assert (await read(source, deadline=30.0)).failed is None  # and no thread is still at it
     assert sum(thread.name.startswith("prometheus") for thread in threading.enumerate()) <= 6
 
 

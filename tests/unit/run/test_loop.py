@@ -69,7 +69,17 @@ async def test_load_becomes_a_write_with_its_reason() -> None:
 
 async def test_every_stage_is_timed() -> None:
     tick = await Watched().loop.tick()
-    assert list(tick.stages) == ["reload", "read", "join", "decide", "save", "act", "journal"]
+    assert list(tick.stages) == [
+        "recall",
+        "reload",
+        "read",
+        "join",
+        "share",
+        "decide",
+        "save",
+        "act",
+        "journal",
+    ]
 
 
 async def test_distinct_queries_are_asked_once_for_all_policies() -> None:
@@ -182,7 +192,7 @@ async def test_a_write_that_fails_is_named_and_tried_again() -> None:
 
 
 class Unsaved(MemoryStates):
-    def save(self, states: Mapping[str, Remembered]) -> None:
+    async def save(self, states: Mapping[str, Remembered]) -> None:
         raise StateError("state file s cannot be written: disk full")
 
 

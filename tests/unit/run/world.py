@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from autoscaler.model import (
@@ -84,7 +84,13 @@ class FakeCluster:
         self.replicas = dict(replicas)
         self.does: Callable[[], object] | None = None
 
-    async def read(self, targets: Sequence[Target], now: float, deadline: float) -> ClusterReading:
+    async def read(
+        self,
+        targets: Sequence[Target],
+        now: float,
+        deadline: float,
+        scaled: Collection[Target] = frozenset(),
+    ) -> ClusterReading:
         if self.does is not None:
             done = self.does()
             if asyncio.iscoroutine(done):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from autoscaler.serve.board import Board, alive, ready
+from autoscaler.serve.board import Board, alive, ready, standing
+from tests.unit.run.test_standby import Seat
 
 
 def board(interval: float = 5.0) -> Board:
@@ -34,3 +35,21 @@ def test_what_is_not_there_yet_is_named() -> None:
     shown.policies, shown.observed_once = 1, True
     shown.state_error = "state file s cannot be read"
     assert ready(shown).reason == "state file s cannot be read"
+
+
+def test_who_leads_is_said_and_nothing_where_there_is_no_election() -> None:
+    shown = board()
+    assert standing(shown) is None
+    assert shown.leads
+    shown.standing = Seat("pod-0")
+    assert standing(shown) == "leads as pod-0"
+    shown.standing = Seat("pod-0", leading=False)
+    assert standing(shown) == "stands by, pod-9 leads; nothing is written from here"
+    shown.standing.holder = None
+    shown.standing.problem = "Lease a/b: no answer"
+    assert standing(shown) == (
+        "stands by, nobody leads; nothing is written from here: Lease a/b: no answer"
+    )
+    shown.standing.holder = "pod-0"
+    assert str(standing(shown)).startswith("holds the lease, but does not write yet")
+    assert not shown.leads

@@ -6,7 +6,9 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from autoscaler.serve.board import Board
+from autoscaler.serve.page import render
 from autoscaler.serve.telemetry import Telemetry
+from tests.unit.run.test_standby import Seat
 from tests.unit.serve.shown import DECISION, board, named
 
 
@@ -34,6 +36,14 @@ def test_a_decision_in_figures() -> None:
     assert found["triton_autoscaler_hold"] == {one: 0.0}
     assert found["triton_autoscaler_dry_run"] == {(): 1.0}
     assert found["triton_autoscaler_build_info"] == {("0.1.0",): 1.0}
+
+
+def test_one_daemon_of_several_is_the_leader() -> None:
+    shown = board()
+    assert samples(telemetry(shown))["triton_autoscaler_leader"] == {(): 1.0}
+    shown.standing = Seat("pod-0", leading=False)
+    assert samples(telemetry(shown))["triton_autoscaler_leader"] == {(): 0.0}
+    assert "stands by, pod-9 leads" in render(shown, 1003.0, 100.0)
 
 
 def test_unknown_replicas_are_no_sample_rather_than_zero() -> None:

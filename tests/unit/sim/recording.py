@@ -6,6 +6,7 @@ import gzip
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 START = 1795248926.1  # the first second of load
@@ -58,3 +59,23 @@ def recorded(recordings: Path, since: float, until: float, pods: list[str]) -> F
         watts=gauge("nv_gpu_power_usage"),
         pending=gauge("nv_inference_pending_request_count"),
     )
+
+
+def changes_by_scrape(recordings: Path) -> list[tuple[float, float, float, float]]:
+    """(second, seconds since the scrape before, successes, seconds of queueing) of the fleet.
+
+    Only servers that both scrapes tell, without those whose counters were reset.
+    """
+    samples = _samples(recordings / "h200-bert-large-4gpu" / "scrapes.om.gz")
+    times = sorted({at for (name, _), s in samples.items() if "success" in name for at in s})
+    found = []
+    for before, at in pairwise(times):
+        success = queue = 0.0
+        for pod in ("triton-0", "triton-1", "triton-2", "triton-3"):
+            done = samples["nv_inference_request_success", pod]
+            queued = samples["nv_inference_queue_duration_us", pod]
+            if before in done and at in done and done[at] >= done[before]:
+                success += done[at] - done[before]
+                queue += (queued[at] - queued[before]) / 1e6
+        found.append((at, at - before, success, queue))
+    return found

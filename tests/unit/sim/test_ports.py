@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autoscaler.act.executor import ActionError
+from autoscaler.decide.coldstart import measure
 from autoscaler.model import Action, Missing, Target, Windows
 from autoscaler.observe.scrape import ScrapeSource
 from autoscaler.sim.ports import Pages, WorldCluster, WorldExecutor
@@ -46,6 +47,24 @@ async def test_a_dead_servers_page_breaks_off_and_says_so():
     failures = [pod.failed for pod in readings.pods.values() if pod.failed]
     assert len(failures) == 1
     assert "disconnected" in failures[0]
+
+
+async def test_the_way_to_ready_is_told_and_measured():
+    world = World(lambda _: 1000.0, replicas=1)
+    world.scale(2)
+    seen = []
+    for _ in range(40):
+        world.advance(world.now + 1.0)
+        reading = (await WorldCluster(world).read([TARGET], world.now, 1.0)).targets[TARGET]
+        seen.append(reading.pods[-1])
+    assert [w for w in dict.fromkeys(pod.waiting for pod in seen) if w] == [
+        "no node yet",
+        "ContainerCreating (container triton)",
+        "running, not Ready",
+    ]
+    start = measure(seen[-1], seen[-1].created_at)
+    assert (start.scheduling, start.pulling) == (pytest.approx(1, abs=0.6), pytest.approx(4, abs=1))
+    assert start.loading == pytest.approx(15, abs=1.5)
 
 
 async def test_pods_are_told_as_kubernetes_tells_them():

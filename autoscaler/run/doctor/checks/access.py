@@ -10,6 +10,7 @@ from autoscaler.run.doctor.evidence import Evidence, Right, Unread
 from autoscaler.run.doctor.finding import Said, check
 
 READS = "triton-autoscaler-reads-targets"
+SCALES = "triton-autoscaler-scales-targets"
 
 
 def needed(policies: Iterable[Policy]) -> tuple[Right, ...]:
@@ -35,9 +36,13 @@ def _of(policy: Policy) -> Iterator[Right]:
         yield from _serving()
     if policy.mode == "scale":
         yield Right("update", group, f"{plural}/scale", namespace, "to write the replicas")
-        autoscaling = "horizontalpodautoscalers"
-        yield Right("list", "autoscaling", autoscaling, namespace, "to see other writers")
-        yield Right("create", "", "events", namespace, "to say what it did")
+        for verb in ("list", "watch"):
+            hpas = "horizontalpodautoscalers"
+            yield Right(verb, "autoscaling", hpas, namespace, "to see other writers")
+            yield Right(verb, "", "nodes", None, "to see which are about to go")
+        yield Right("patch", "", "pods", namespace, "to say which pods go first")
+        for verb in ("create", "patch"):
+            yield Right(verb, "events.k8s.io", "events", namespace, "to say what it did")
 
 
 def _serving() -> Iterator[Right]:
@@ -68,6 +73,11 @@ def _remedy(right: Right, who: str) -> str:
     account = who.removeprefix("system:serviceaccount:")
     if account == who:
         account = "triton-autoscaler:triton-autoscaler"
+    if right.resource == "nodes":
+        return (
+            "kubectl create clusterrolebinding triton-autoscaler-sees-nodes "
+            f"--clusterrole=triton-autoscaler-sees-nodes --serviceaccount={account}"
+        )
     if right.namespace is None:
         return "kubectl apply -k manifests/overlays/recommend (it binds system:auth-delegator)"
     if right.namespace == "kube-system":
@@ -75,12 +85,9 @@ def _remedy(right: Right, who: str) -> str:
             "kubectl create rolebinding triton-autoscaler-auth-reader -n kube-system "
             f"--role=extension-apiserver-authentication-reader --serviceaccount={account}"
         )
-    if right.verb in ("get", "list", "watch") and right.resource != "horizontalpodautoscalers":
-        return (
-            f"kubectl create rolebinding {READS} -n {right.namespace} --clusterrole={READS} "
-            f"--serviceaccount={account}"
-        )
+    looks = right.verb in {"get", "list", "watch"}
+    role = READS if looks and right.resource != "horizontalpodautoscalers" else SCALES
     return (
-        f"kubectl create role triton-autoscaler -n {right.namespace} --verb={right.verb} "
-        f"--resource={right.resource}, and bind it to {account}"
+        f"kubectl create rolebinding {role} -n {right.namespace} --clusterrole={role} "
+        f"--serviceaccount={account}"
     )

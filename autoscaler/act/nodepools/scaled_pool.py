@@ -1,0 +1,80 @@
+"""A pool that nobody scales, by its scale subresource: Karpenter's static NodePool, and others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from autoscaler.act.executor import ActionError
+from autoscaler.act.nodepools.calls import Calls, check_size
+from autoscaler.act.nodepools.emptied import check_lowering
+from autoscaler.model import PoolWish, ScaledPool, Target
+
+if TYPE_CHECKING:
+    from autoscaler.kube.client import KubeClient
+
+KARPENTER_POOL = "karpenter.sh/nodepool"
+
+
+async def resize(
+    client: KubeClient,
+    target: Target,
+    wish: PoolWish,
+    driver: ScaledPool,
+    *,
+    within: float,
+    dry_run: bool,
+) -> tuple[str, ...]:
+    """PUT of /scale, of a pool that is as it was seen, nobody's, and has empty nodes to give.
+
+    Raises ActionError.
+    """
+    from autoscaler.kube.client import KubeError
+    from autoscaler.kube.pool_owner import owner_of
+
+    calls = Calls(client, within, dry_run=dry_run)
+    where = (
+        f"{driver.kind} {driver.namespace}/{driver.name}"
+        if driver.namespace
+        else (f"{driver.kind} {driver.name}")
+    )
+    try:
+        path = await calls.paths.pool(driver, target, within)
+    except KubeError as error:
+        raise ActionError(
+            f"{where} cannot be looked up: {error}; correct nodes.driver.scale, or install its CRD"
+        ) from error
+    pool = await calls.find(path, where)
+    if pool is None:
+        raise ActionError(
+            f"{where} is not there: correct the name in nodes.driver.scale, or make the pool"
+        )
+    if owner := owner_of(pool):
+        raise ActionError(
+            f"{where} is never resized by us: {owner}; use driver capacityBuffer to ask its owner"
+        )
+    scale = await calls.look(f"{path}/scale", where)
+    check_size(scale, wish.before, where)
+    selector = driver.node_selector or {KARPENTER_POOL: driver.name}
+    await check_lowering(
+        calls,
+        wish,
+        ",".join(f"{key}={value}" for key, value in selector.items()),
+        where,
+        group=driver.api_version.partition("/")[0],
+    )
+    seen = scale["metadata"]
+    known = ("name", "namespace", "uid", "resourceVersion")
+    body = {
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": {key: seen[key] for key in known if key in seen},
+        "spec": {"replicas": wish.after},
+    }
+    answer = await calls.put(f"{path}/scale", body, where)
+    made = int((answer.get("spec") or {}).get("replicas", 0))
+    if made != wish.after:
+        raise ActionError(
+            f"{where}: asked for {wish.after} nodes, the API server made it {made}: an admission "
+            "webhook of this cluster changes such writes"
+        )
+    return ()

@@ -1,0 +1,1 @@
+"""What is read of a real control plane: other hands, pods and node pools."""
