@@ -17,8 +17,8 @@ KINDS = ("policy", "budget", "observation", "decision", "state", "journal")
 def command(kind: str, output: str) -> None:  # noqa: ARG001 -- one form today
     """Print the JSON Schema (2020-12) of a policy file or of one JSON line.
 
-    policy (default), budget: the YAML that `validate` checks; for editors. observation, decision: what
-    `decide` reads and writes. state: what survives between ticks. journal: one line of it.
+    policy (default), budget: the YAML that `validate` checks; for editors. observation, decision:
+    what `decide` reads and writes. state: what survives between ticks. journal: one line of it.
     """
     click.echo(json.dumps(schema_of(kind), indent=2, ensure_ascii=False))
 
