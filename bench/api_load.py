@@ -151,7 +151,7 @@ def exchange(tls: ssl.SSLSocket, request: bytes, buffer: bytearray) -> int:
     tls.sendall(request)
     got = tls.recv_into(buffer)
     while (at := buffer.find(b"\r\n\r\n", 0, got) + 4) == 3:
-        got += tls.recv_into(memoryview(buffer)[got:])
+        got += _more(tls, memoryview(buffer)[got:])
     head = bytes(buffer[:at])
     if not head.startswith(b"HTTP/1.1 200 "):
         raise RuntimeError(f"unexpected answer: {bytes(buffer[:300])!r}")
@@ -176,7 +176,7 @@ def _chunked(tls: ssl.SSLSocket, buffer: bytearray, at: int, got: int) -> int:
     return length
 
 
-def _more(tls: ssl.SSLSocket, buffer: bytearray) -> int:
+def _more(tls: ssl.SSLSocket, buffer: bytearray | memoryview) -> int:
     read = tls.recv_into(buffer)
     if read == 0:
         raise RuntimeError("the answer ends early")

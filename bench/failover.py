@@ -20,7 +20,7 @@ from tests.testbed.parts import ensure_control_plane, ensure_kwok
 KILLS, STOPS = 4, 4
 RETRY = 2.0
 # 15 s after the standby saw the last renewal, which it sees a retry of 2 s late at most.
-AIM_KILLED = 17.0
+AIM_KILLED = 15.0
 # A tick that ends, the release, and the standby's next look.
 AIM_STOPPED = 5.0
 

@@ -100,9 +100,7 @@ class LiveExecutor:
     async def _carry_out(self, action: Action, left: Callable[[], float]) -> None:
         if action.kind == "scale":
             path = await self._path(action.target, left())
-            await set_replicas(
-                self._client, path, action, query=self._query, left=left, sleep=self._clock.sleep
-            )
+            await set_replicas(self._client, path, action, query=self._query, left=left)
         elif action.kind == "deletionCost":
             await mark(self._client, action, query=self._query, left=left)
         else:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from autoscaler.act.executor import ActionError
-from autoscaler.act.refusal import CONFLICT, not_looked, not_written
+from autoscaler.act.refusal import not_looked, not_written
 from autoscaler.model import Action
 
 if TYPE_CHECKING:
     from autoscaler.kube.client import KubeClient
-
-
-# A Deployment's status changes with each pod that becomes Ready, and each change makes a write of
-# the version before a conflict: looked at again after these pauses, in seconds, and then given up.
-PAUSES = (0.05, 0.2)
 
 
 async def set_replicas(
@@ -25,7 +20,6 @@ async def set_replicas(
     *,
     query: Mapping[str, str],
     left: Callable[[], float],
-    sleep: Callable[[float], Awaitable[None]],
 ) -> None:
     """GET and PUT of `path`/scale. `left`: seconds for the next request; raises where there are
     none. Raises ActionError.
@@ -36,26 +30,17 @@ async def set_replicas(
     from autoscaler.kube.client import KubeError
 
     where = f"{action.target.kind} {action.target.namespace}/{action.target.name}"
-    uid = None
-    for pause in (*PAUSES, None):
-        scale = await _look(client, path, action.before, where, left)
-        metadata = scale["metadata"]
-        if uid is not None and metadata.get("uid") != uid:
-            raise ActionError(f"{where} was made anew meanwhile; observed again next tick")
-        uid = metadata.get("uid")
-        body = _scale(metadata, action.after)
-        within = left()  # the look took time: the lease may be over
-        try:
-            answer = await client.request(
-                "PUT", f"{path}/scale", query=dict(query), body=body, within=within
-            )
-        except KubeError as error:
-            if error.status == CONFLICT and pause is not None:
-                await sleep(pause)
-                continue
-            raise not_written(where, error) from error
-        _check(answer, action.after, where)
-        return
+    scale = await _look(client, path, action.before, where, left)
+    body = _scale(scale["metadata"], action.after)
+    within = left()  # the look took time: the lease may be over
+    try:
+        answer = await client.request(
+            "PUT", f"{path}/scale", query=dict(query), body=body, within=within
+        )
+    except KubeError as error:
+        # A conflict too: whoever came between may have paused us, which a Scale does not show.
+        raise not_written(where, error) from error
+    _check(answer, action.after, where)
 
 
 async def _look(

@@ -68,6 +68,12 @@ def write_settings(given: dict[str, Any], *, daemon: bool) -> WriteSettings:
             "a dry run writes nothing to the cluster, a ConfigMap neither: give --state FILE"
         )
     lease = given["lease"]
+    if given["leader_elect"] and not in_cluster() and "/" not in (lease or ""):
+        raise click.UsageError(
+            "outside a cluster --leader-elect needs --lease NAMESPACE/NAME: the one that the "
+            "daemons in the cluster hold (triton-autoscaler/triton-autoscaler as shipped); with "
+            "another one both would write"
+        )
     return WriteSettings(
         dry_run=given["dry_run"],
         server_dry_run=given["server_dry_run"],
@@ -89,6 +95,11 @@ def _state(given: str | None) -> StatePlace:
         return None
     kind, _, place = given.partition(":")
     if kind != CONFIGMAP:
+        if place and kind.lower().replace("-", "").replace("_", "") in {CONFIGMAP, "cm"}:
+            raise click.BadParameter(
+                f"{given!r}: write {CONFIGMAP}:{place} (or ./{given} for a file of that name)",
+                param_hint="--state",
+            )
         return Path(given)
     return _place(place, "--state") if place else Place(STATE)
 

@@ -95,6 +95,9 @@ def _need(
     stopped = policy.paused or (policy.mode == "scale" and bool(hands.paused or hands.others))
     settled = desired == current and len(observation.pods) <= desired
     replicas = max(current, desired)
+    if observation.cap is not None:  # spare GPUs are GPUs of the budget, too
+        room = max(0, observation.cap.replicas - max(replicas, len(observation.pods)))
+        spare, ahead = min(spare, room), min(ahead, max(0, room - spare))
     parts = [f"{replicas} replica{'s' if replicas != 1 else ''}"]
     parts += [f"{spare} spare"] if spare else []
     parts += [f"{ahead} that the load will need within a cold start"] if ahead else []

@@ -3,10 +3,12 @@
 The rules are client-go's (15 s lease, 10 s to renew, a try every 2 s), without its faults:
 
 - Our own time to write counts from *before* the renewal was sent: `remaining()` reaches 0 at
-  sent + 10 s, whatever the API server does. Another may begin no earlier than 15 s after it *saw*
-  that renewal, which is later still. Between the two lie 5 s for a request that is on its way.
-- Whether another's lease has run out is measured on our own monotonic clock, from when we saw the
-  record change: the times written in the Lease are for people, and clocks may differ by hours.
+  sent + 10 s, whatever the API server does. Another may begin no earlier than 13 s after it *saw*
+  that renewal, which is later still. Between the two lie 3 s for a request that is on its way.
+- Whether another's lease has run out is measured on our own monotonic clock: 15 s from the look
+  that still showed the record before, and no less than 13 s from the one that showed the new one
+  (looks are 2 s apart, so a leader that dies is followed within 15 s). The times written in the
+  Lease are for people, and clocks may differ by hours.
 - A lease that is missing, or was emptied or handed over by hand, says nothing about who may still
   write. It is taken at once, so that a former leader hears of it, but we write only 12 s later: a
   renewal that succeeded before lasts 10 s. Only a release is believed.
@@ -94,6 +96,7 @@ class Elector:
         self._object: dict[str, Any] | None = None  # the Lease as the server last showed it
         self._record = Record()
         self._rival_until = -math.inf  # monotonic; until then somebody else's lease lasts
+        self._looked: float | None = None  # monotonic; when our last look at it was sent
         self._doubtful = False  # nobody holds it, but somebody may believe to
         self._silent_until = -math.inf  # monotonic; until then we hold it, but do not write
         self._sent: tuple[float, float] | None = None  # monotonic, wall: of our last renewal
@@ -210,15 +213,18 @@ class Elector:
         return True
 
     async def _look(self) -> None:
+        sent = self._clock.monotonic()
         try:
             found = await self._ask("GET", f"{self._folder}/{self._name}")
         except KubeError as error:
+            self._looked = None
             if error.status != NOT_FOUND:
                 raise
             self._object, self._rival_until = None, -math.inf
             self._doubtful = not self._kept()
             return
         self._notice(found)
+        self._looked = sent
 
     def _notice(self, found: dict[str, Any]) -> None:
         """What a Lease that was shown to us means; others' time counts from now."""
@@ -231,8 +237,10 @@ class Elector:
             return  # our own words, perhaps of a renewal that was never answered
         self._sent, self._rival_until, self._doubtful = None, -math.inf, not record.released
         if record.holder not in ("", self.identity):
-            asked = min(record.seconds, LONGEST_FACTOR * self._seconds)
-            self._rival_until = self._clock.monotonic() + max(self._seconds, asked)
+            lasts = max(self._seconds, min(record.seconds, LONGEST_FACTOR * self._seconds))
+            now = self._clock.monotonic()
+            before = now if self._looked is None else self._looked
+            self._rival_until = max(before + lasts, now + lasts - self._retry)
             self._doubtful = False
 
     # --- the API -----------------------------------------------------------------------------

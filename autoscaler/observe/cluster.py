@@ -61,10 +61,10 @@ class KubernetesCluster:
     its pods; its /scale where the object may not be listed, and for kinds known by that only.
     """
 
-    def __init__(self, client: KubeClient) -> None:
+    def __init__(self, client: KubeClient, own: str | None = None) -> None:
         self._client = client
         self._paths = Paths(client)
-        self._hands = PolledHands(client, client.namespace)
+        self._hands = PolledHands(client, own or client.namespace)
 
     async def read(
         self,

@@ -102,11 +102,13 @@ class _Namespace:
 class WatchedCluster:
     """A `Cluster` served from watches; they start with the first read that needs them."""
 
-    def __init__(self, client: KubeClient, clock: Clock) -> None:
+    """`own`: the namespace of our lease and of the freeze, the client's unless given."""
+
+    def __init__(self, client: KubeClient, clock: Clock, own: str | None = None) -> None:
         self._client = client
         self._clock = clock
         self._polled = KubernetesCluster(client)
-        self._hands = WatchedHands(client, clock, client.namespace)
+        self._hands = WatchedHands(client, clock, own or client.namespace)
         self._namespaces: dict[str, _Namespace] = {}
         self.last = ClusterReading({})  # labels and selectors of the last read, for who serves
 

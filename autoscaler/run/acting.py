@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from autoscaler.act.actions import plan
 from autoscaler.act.executor import ActionError, Executor, describe
@@ -13,8 +14,12 @@ from autoscaler.run.faults import Fault, internal
 from autoscaler.run.leadership import Leadership
 from autoscaler.units import format_duration
 
-# Seconds that one write to the outside world may take.
+# Seconds that one write to the outside world may take, and after which no further one is begun:
+# a slow API server must not be written to by what was observed minutes ago.
 ACT_TIMEOUT = 10.0
+LATEST = 15.0
+# Without the right to mark pods (HTTP 403) the ReplicaSet controller's own order has to do.
+FORBIDDEN = "HTTP 403"
 
 
 def leads(leadership: Leadership, term: int | None) -> bool:
@@ -29,6 +34,7 @@ async def act(
     term: int | None,
     *,
     saved: bool,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> tuple[tuple[Action, ...], list[Fault]]:
     """What was done, and what was not. A standby (`term` None) does nothing and finds no fault.
 
@@ -38,8 +44,12 @@ async def act(
     if term is None:
         return (), []
     actions = [
-        action for one in decided for action in plan(one.policy, one.decision, one.observation)
+        action
+        for one in sorted(decided, key=_shrinks)  # who needs more comes first
+        for action in plan(one.policy, one.decision, one.observation)
     ]
+    began = monotonic()
+    unmarked: set[str] = set()
     if actions and executor.writes and leads(leadership, term):
         await leadership.confirm()
     done, faults = [], []
@@ -48,13 +58,25 @@ async def act(
             reason: str | None = f"not written: {_lost(leadership)}"
         elif executor.writes and not saved:
             reason = "not written: the state is not saved"
+        elif monotonic() - began > LATEST:
+            late = format_duration(LATEST)
+            reason = f"not written: the writes before it took {late}; observed again next tick"
+        elif action.policy in unmarked and action.kind == "scale":
+            reason = "not written: which pods go first could not be marked; tried again next tick"
         else:
             reason = await _execute(executor, action)
         if reason is None:
             done.append(action)
         else:
             faults.append(Fault("act", reason, action.policy))
+            if action.kind == "deletionCost" and FORBIDDEN not in reason:
+                unmarked.add(action.policy)
     return tuple(done), faults
+
+
+def _shrinks(one: Decided) -> bool:
+    current, desired = one.decision.current, one.decision.desired
+    return current is not None and desired is not None and desired < current
 
 
 async def _execute(executor: Executor, action: Action) -> str | None:

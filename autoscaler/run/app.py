@@ -19,6 +19,7 @@ from autoscaler.observe.cluster import KubernetesCluster, TargetReading
 from autoscaler.observe.pools import KubernetesPools
 from autoscaler.observe.watched import WatchedCluster
 from autoscaler.policy import PolicySet, load
+from autoscaler.run.budgets import for_namespace
 from autoscaler.run.faults import Cause, Fault, FaultLog, internal
 from autoscaler.run.fingerprint import fingerprint
 from autoscaler.run.journal import FileJournal, Journal, NoJournal
@@ -100,7 +101,8 @@ class App:
         )
         self.telemetry = Telemetry(self.board, self.clock.now)
         self.telemetry.causes(get_args(Cause))
-        self._cluster = _cluster(client, self.clock, watches=settings.watches)
+        own = settings.writes.lease.namespace
+        self._cluster = _cluster(client, self.clock, own, watches=settings.watches)
         self._gke = GkeClient()  # asks nobody before a policy names a pool there
         self._pools = KubernetesPools(client, self.clock, self._gke) if client else None
         self._events = (
@@ -124,7 +126,9 @@ class App:
             source,
             cluster=self._cluster,
             pools=self._pools,
-            budgets=lambda: self._reloader.budgets,
+            budgets=lambda: for_namespace(
+                self._reloader.budgets, self._reloader.policies, settings.namespace
+            ),
             executor=self.executor,
             states=decided.states,
             journal=self.journal,
@@ -284,12 +288,12 @@ async def assemble(
 
 
 def _cluster(
-    client: KubeClient | None, clock: Clock, *, watches: bool
+    client: KubeClient | None, clock: Clock, own: str | None, *, watches: bool
 ) -> WatchedCluster | KubernetesCluster | None:
     """A daemon watches; a single look asks."""
     if client is None:
         return None
-    return WatchedCluster(client, clock) if watches else KubernetesCluster(client)
+    return WatchedCluster(client, clock, own) if watches else KubernetesCluster(client, own)
 
 
 def load_policies(settings: Settings) -> PolicySet:

@@ -47,13 +47,44 @@ def _capped(
     }
 
 
+def for_namespace(
+    budgets: Sequence[GpuBudget], policies: Sequence[Policy], namespace: str | None
+) -> tuple[GpuBudget, ...]:
+    """What is left of each budget to one namespace's daemon (`--namespace`).
+
+    It does not see what the others use: they are taken to use their maximum. 8 GPUs shared by a
+    policy here and one elsewhere of at most 5 are 3 here, or two such daemons would use 16.
+    """
+    if namespace is None:
+        return tuple(budgets)
+    elsewhere = {p.key: _most(p) for p in policies if p.namespace != namespace}
+    size = {p.key: _gpus(p) for p in policies}
+    return tuple(_left(budget, elsewhere, size) for budget in budgets)
+
+
+def _left(budget: GpuBudget, elsewhere: Mapping[str, int], size: Mapping[str, int]) -> GpuBudget:
+    """No less than the floors of those here: they are promised whatever the others do."""
+    ours = tuple(share for share in budget.shares if share.policy not in elsewhere)
+    floors = sum(share.floor * size.get(share.policy, 1) for share in ours)
+    theirs = sum(elsewhere.get(share.policy, 0) for share in budget.shares)
+    return replace(budget, gpus=max(floors, budget.gpus - theirs), shares=ours)
+
+
+def _gpus(policy: Policy) -> int:
+    return policy.nodes.gpus_per_replica if policy.nodes else 1
+
+
+def _most(policy: Policy) -> int:
+    return policy.replicas.max * _gpus(policy)
+
+
 def _claim(policy: Policy, observation: Observation, state: State, now: float) -> Claim:
     """Pods that nobody wants any more still hold their GPUs.
 
     Where the size is not known, what was last known is held and wanted, and before that the
     policy's maximum: unknown GPUs are not free ones.
     """
-    gpus = policy.nodes.gpus_per_replica if policy.nodes else 1
+    gpus = _gpus(policy)
     replicas = observation.replicas
     if isinstance(replicas, Missing):
         known = policy.replicas.max if state.replicas is None else state.replicas

@@ -246,7 +246,14 @@ class Loop:
         return False
 
     async def _act(self, decided: Sequence[Decided], saved: bool) -> tuple[Action, ...]:
-        done, faults = await act(decided, self._executor, self._leadership, self._term, saved=saved)
+        done, faults = await act(
+            decided,
+            self._executor,
+            self._leadership,
+            self._term,
+            saved=saved,
+            monotonic=self._clock.monotonic,
+        )
         self._faults += faults
         scaled = [action for action in done if action.kind == "scale" and self._executor.writes]
         for action in scaled:

@@ -12,6 +12,7 @@ P = ParamSpec("P")
 
 START_WITHIN = 5.0
 JOIN_WITHIN = 5.0
+LOOK_EVERY = 1.0
 
 
 class LoopThread:
@@ -42,7 +43,15 @@ class LoopThread:
         if self._loop is None or not self.alive:
             coroutine.close()
             raise RuntimeError(f"thread {self._name} does not run")
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
+        future = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
+        try:
+            while not future.done():
+                await asyncio.wait({future}, timeout=LOOK_EVERY)
+                if not future.done() and not self.alive:  # nobody will ever answer
+                    raise RuntimeError(f"thread {self._name} ended meanwhile")
+        finally:
+            future.cancel()
+        return future.result()
 
     def soon(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Call it there, in the order of these calls; nobody waits. Nothing once it has ended."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
@@ -111,6 +112,9 @@ class TritonServer:
         self.tally = Tally()
         self.gpu_utilization = 0.0
         self.power = power_draw(0.0)
+        # Told of each execution: its requests as (how many, shortest wait, longest wait), evenly
+        # between the two, and its seconds.
+        self.on_execution: Callable[[Sequence[tuple[int, float, float]], float], None] | None = None
         self._random = random
         self._profile = profile
         self._patience = patience
@@ -200,6 +204,7 @@ class TritonServer:
     def _execute(self, start: float) -> None:
         batch, self._sealed = self._sealed, 0
         waited = late = 0.0
+        waits: list[tuple[int, float, float]] = []
         left = batch
         while left:
             arrivals = self._queue[0]
@@ -213,6 +218,7 @@ class TritonServer:
             left -= taken
             waited += taken * (start - (first + last) / 2)
             late += taken * _share_later(start - last, start - first, self._patience)
+            waits.append((taken, start - last, start - first))
         self._waiting -= batch
         profile = self._profile
         took = profile.service(batch) * max(0.5, 1 + profile.jitter * self._random.gauss(0, 1))
@@ -220,6 +226,8 @@ class TritonServer:
         if self._random.random() < profile.hiccups_per_second * took:
             self._free_at += profile.hiccup
         self._running = _Execution(self._free_at, batch, waited, late, took)
+        if self.on_execution is not None:
+            self.on_execution(waits, self._free_at - start)
 
     def _complete(self) -> None:
         done, self._running = self._running, None

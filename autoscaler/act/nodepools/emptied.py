@@ -46,8 +46,11 @@ async def check_lowering(
             f"{where} may take any of its nodes, and {busy} of them have GPU pods on them: it is "
             "lowered once none has; a pool of Karpenter or Cluster API takes empty nodes first"
         )
-    for machine in machines[: wish.before - wish.after]:
-        await calls.merge(machine, {"metadata": {"annotations": {DELETE_MACHINE: "true"}}}, where)
+    going = machines[: wish.before - wish.after]
+    # A mark of a lowering that was refused may be on a machine that is busy by now.
+    staying = [m for node in nodes if (m := _machine(node)) and m not in going]
+    for machine, mark in [*((m, None) for m in staying), *((m, "true") for m in going)]:
+        await calls.merge(machine, {"metadata": {"annotations": {DELETE_MACHINE: mark}}}, where)
 
 
 async def _gpu_pods(calls: Calls, names: Sequence[str]) -> list[int]:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 REMEMBER = 10.0
 DEADLINE = 3.0
 SIZE = 4096
-AT_ONCE = 32  # reviews under way: a flood of made-up tokens must not become one at the API server
+# Reviews of each kind under way: a flood of made-up tokens must not become one at the API server,
+# and must not keep those waiting who are known already.
+AT_ONCE = 32
 TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"  # noqa: S105 -- a path
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
@@ -40,7 +42,7 @@ class Reviews:
         self._access: Remembered[tuple[User, Attributes], Verdict] = Remembered(
             clock, REMEMBER, SIZE
         )
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = {path: asyncio.Semaphore(AT_ONCE) for path in (TOKEN_REVIEWS, ACCESS_REVIEWS)}
         self.made = 0  # asked of the API server so far, for telemetry
 
     async def user_of(self, token: str) -> User | None:
@@ -99,7 +101,7 @@ class Reviews:
         body = {"apiVersion": f"{group}.k8s.io/v1", "kind": kind, "spec": spec}
         self.made += 1
         try:
-            async with asyncio.timeout(DEADLINE), self._slots:
+            async with asyncio.timeout(DEADLINE), self._slots[path]:
                 answer = await self._client.request("POST", path, body=body, within=DEADLINE)
         except TimeoutError:
             limit = format_duration(DEADLINE)

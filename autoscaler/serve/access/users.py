@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 AUTHENTICATED = "system:authenticated"
 MASTERS = "system:masters"
+ANONYMOUS, NOBODY = "system:anonymous", "system:unauthenticated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,9 @@ class User:
 
 
 def authenticated(user: User) -> User:
-    """With the group that every known user has, as the API server adds it itself."""
-    if AUTHENTICATED in user.groups:
+    """With the group that every known user has, as the API server adds it itself: not to
+    system:anonymous, who comes through the aggregator, too.
+    """
+    if AUTHENTICATED in user.groups or user.name == ANONYMOUS or NOBODY in user.groups:
         return user
     return User(user.name, user.uid, (*user.groups, AUTHENTICATED), user.extra)

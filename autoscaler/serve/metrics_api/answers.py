@@ -25,6 +25,7 @@ MAX_ANSWERS = 4096
 REMEMBERED = 60.0
 # Seconds that a new view may be held back for; what is not rendered by then waits to be asked for.
 AHEAD = 0.5
+TAKE_OVER_WITHIN = 3.0  # where no thread was free to render at all
 # Below this a compressed body saves nothing worth its header: it fits a few packets.
 LEAST_GZIP = 4096
 NOT_YET = "nothing was observed yet: the first tick is still under way"
@@ -116,7 +117,11 @@ class Answers:
         """On another thread: a view is frozen, and this loop goes on answering."""
         while (view := self._next) is not None:
             wanted, now = self._wanted(), self.now()
-            self._take_over(view, await asyncio.to_thread(render_all, view, wanted, now))
+            rendered: dict[Query, Answer] = {}
+            with suppress(TimeoutError):  # no thread is free: rendered when they are asked for
+                async with asyncio.timeout(TAKE_OVER_WITHIN):
+                    rendered = await asyncio.to_thread(render_all, view, wanted, now)
+            self._take_over(view, rendered)
 
     def _take_over(self, view: MetricsView, answers: dict[Query, Answer]) -> None:
         self.view = view

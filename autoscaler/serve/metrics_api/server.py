@@ -25,6 +25,8 @@ MAX_LINE = 16 * 1024
 MAX_FIELD = 16 * 1024
 MAX_FIELDS = 128
 MAX_CONNECTIONS = 512
+# Without a client certificate (whoever reaches the port): the aggregator must find room.
+MAX_STRANGERS = 256
 # Seconds for the handshake; from then to the end of the first request's headers; between requests.
 HANDSHAKE = 10.0
 FIRST_REQUEST = 10.0
@@ -45,7 +47,8 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._first = None
-        if isinstance(self._manager, Listener) and len(self._manager.open) > MAX_CONNECTIONS:
+        most = MAX_CONNECTIONS if _certified(transport) else MAX_STRANGERS
+        if isinstance(self._manager, Listener) and len(self._manager.open) > most:
             self.force_close()
             return
         self._first = self._loop.call_later(FIRST_REQUEST, self._overdue)
@@ -73,6 +76,12 @@ class Connection(web.RequestHandler):
         response = status_response(status, f"not a request that can be read: {said}")
         response.force_close()
         return response
+
+
+def _certified(transport: asyncio.BaseTransport) -> bool:
+    """Over plain HTTP, which only tests have, everybody is."""
+    tls = transport.get_extra_info("ssl_object")
+    return tls is None or tls.getpeercert(binary_form=True) is not None
 
 
 class Listener(web.Server):

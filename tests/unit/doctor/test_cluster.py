@@ -106,7 +106,7 @@ async def test_recommend_without_an_api_service_says_what_to_apply(clinic: Clini
     clinic.mode = "recommend"
     found = (await clinic.says("api-services"))[0]
     assert found.status == "fail"
-    assert "kubectl apply -k manifests/overlays/recommend" in found.remedy
+    assert "add manifests/components/metrics-api to your overlay" in found.remedy
 
 
 async def test_an_unavailable_api_service_gives_the_aggregators_reason(ours: Clinic) -> None:

@@ -118,12 +118,12 @@ def test_a_killed_leader_is_replaced_when_its_lease_ends_and_not_before() -> Non
         leader = await pair.led()
         leader.kill()
         took = await passed(lambda: pair.other(leader).may_write)
-        assert 13.0 <= took <= 17.1
+        assert 11.0 <= took <= 15.1
 
     told(story)
 
 
-def test_a_leader_without_an_api_server_stops_five_seconds_before_the_next_begins() -> None:
+def test_a_leader_without_an_api_server_stops_seconds_before_the_next_begins() -> None:
     async def story(pair: Pair) -> None:
         leader = await pair.led()
         cut = asyncio.get_running_loop().time()
@@ -131,7 +131,7 @@ def test_a_leader_without_an_api_server_stops_five_seconds_before_the_next_begin
         await passed(lambda: not leader.may_write)
         stopped = asyncio.get_running_loop().time()
         assert stopped - cut <= 10.0
-        assert await passed(lambda: pair.other(leader).may_write) >= 4.0
+        assert await passed(lambda: pair.other(leader).may_write) >= 2.0
         assert "no answer" in str(leader.elector.problem)
         assert leader.elector.holder == leader.elector.identity, "all that it knows"
 
@@ -174,7 +174,7 @@ def test_clocks_a_day_apart_change_nothing() -> None:
         assert leader.may_write
         assert not standby.may_write
         leader.kill()
-        assert 13.0 <= await passed(lambda: standby.may_write) <= 17.1
+        assert 11.0 <= await passed(lambda: standby.may_write) <= 15.1
 
     told(story, Machine(wall=0.0), Machine(wall=86_400.0))
     told(story, Machine(wall=0.0), Machine(wall=-86_400.0))

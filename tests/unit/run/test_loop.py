@@ -12,7 +12,17 @@ import pytest
 
 from autoscaler.act.executor import ActionError, Recording
 from autoscaler.clock import WalkingClock
-from autoscaler.model import Action, Cooldown, Decision, Metric, Observation, Policy, State
+from autoscaler.model import (
+    Action,
+    Cooldown,
+    Decision,
+    Hands,
+    Metric,
+    Observation,
+    Policy,
+    State,
+    WhenContested,
+)
 from autoscaler.run import deciding
 from autoscaler.run.journal import FileJournal
 from autoscaler.run.loop import Loop, Tick
@@ -65,6 +75,17 @@ async def test_load_becomes_a_write_with_its_reason() -> None:
     assert action.reason == decision.sentence
     assert tick.actions == (action,)
     assert tick.problems == ()
+
+
+async def test_who_undoes_our_write_within_a_tick_twice_is_found_out() -> None:
+    """An operator that owns the replicas sets 4 back to 2 before we look again."""
+    watched = Watched(replace(SCALING, when_contested=WhenContested("refuse")))
+    watched.cluster.hands = Hands(writer="fleet-operator, Update of scale")
+    await watched.loop.tick()
+    for _ in range(4):
+        tick = await watched.after(5.0)
+    assert tick.decisions[0].binding == "hands"
+    assert tick.actions == ()
 
 
 async def test_every_stage_is_timed() -> None:

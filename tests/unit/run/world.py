@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from autoscaler.model import (
+    Hands,
     Missing,
     ModelSignals,
     Pod,
@@ -82,6 +83,7 @@ class FakeCluster:
 
     def __init__(self, **replicas: int) -> None:
         self.replicas = dict(replicas)
+        self.hands = Hands()
         self.does: Callable[[], object] | None = None
 
     async def read(
@@ -102,7 +104,8 @@ class FakeCluster:
         if count is None:
             return Missing(f"no {target.name}")
         pods = tuple(Pod(f"{target.name}-{n}") for n in range(count))
-        return TargetReading(Replicas(count, count, resource_version="7"), pods, "app=x")
+        seen = Replicas(count, count, resource_version="7")
+        return TargetReading(seen, pods, "app=x", hands=self.hands)
 
 
 class JumpyClock:

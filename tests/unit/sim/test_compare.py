@@ -9,12 +9,13 @@ import pytest
 
 from autoscaler.sim.cases import PEAK, cases
 from autoscaler.sim.compare import compare, main
-from autoscaler.sim.compare_page import read_reasons, write_page
+from autoscaler.sim.compare_page import read_reasons
 from autoscaler.sim.contestants import carries, contestants, our_policy, published
 from autoscaler.sim.judging import LEVELS, Effort
+from autoscaler.sim.results import Results, fingerprint
 from autoscaler.sim.standings import Row, Standing, rows
 
-SMALL = Effort(seeds=(1, 2), evaluations=2, refinements=1, tuning_refinements=0, days=0.1)
+SMALL = Effort(seeds=(1, 2), evaluations=2, refinements=1, tuning_refinements=0, days=0.06)
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +24,16 @@ def small():
 
 
 @pytest.fixture(scope="module")
-def lines(small):
-    return compare(small, SMALL, 1, lambda _: None)
+def results(small, tmp_path_factory) -> Results:
+    found = Results(tmp_path_factory.mktemp("compare") / "compare.jsonl", SMALL)
+    compare(small, SMALL, 1, found, lambda _: None)
+    found.finish(60, 9, 2)
+    return found
+
+
+@pytest.fixture(scope="module")
+def lines(results):
+    return results.lines
 
 
 # --- cases ---------------------------------------------------------------------------------------
@@ -35,7 +44,7 @@ def test_a_built_in_workload_is_another_one_for_each_seed(small):
     assert case.parts[1][1].counts != case.parts[2][1].counts
     tuned, judged = case.parts[1]
     assert tuned.end == judged.start
-    assert judged.duration == pytest.approx(0.05 * 86400, abs=60)
+    assert judged.duration == pytest.approx(0.03 * 86400, abs=60)
 
 
 def test_fleets_are_scaled_to_a_mean_or_to_a_peak():
@@ -53,7 +62,7 @@ def test_all_traces_of_the_reference_data_take_part(reference_data: Path):
     assert len(found) == 6
     nasa = next(case for case in found if case.name.startswith("nasa"))
     assert nasa.judged_days == pytest.approx(29.3, abs=0.1)
-    assert nasa.parts[1][0].duration == 7 * 86400
+    assert nasa.parts[1][0].duration == 3 * 86400
     assert nasa.parts[1][0].end == nasa.parts[1][1].start
 
 
@@ -167,23 +176,15 @@ def test_rows_are_means_over_seeds():
 # --- the page ------------------------------------------------------------------------------------
 
 
-def test_the_page_says_what_the_lines_say(lines, tmp_path: Path):
-    about = {
-        "command": "make compare",
-        "wall_s": 60,
-        "cpu_s": 9,
-        "processes": 2,
-        "evaluations": 2,
-        "seeds": [1, 2],
-    }
-    text = "".join(json.dumps(line) + "\n" for line in (about, *lines))
-    (tmp_path / "compare.jsonl").write_text(text)
+def test_the_page_says_what_the_lines_say(results, tmp_path: Path):
+    (tmp_path / "compare.jsonl").write_text(results.path.read_text())
     (tmp_path / "compare-why.md").write_text("# Why\n\n## diurnal\n\nFor a reason\nof two lines.\n")
-    write_page(tmp_path)
+    main(["--page", "--out", str(tmp_path)])
     page = (tmp_path / "compare.md").read_text()
     assert "`make compare` (1 minutes in 2 processes, 9 s of CPU)" in page
+    assert "{" not in page
     for level in LEVELS:
-        (found,) = rows(lines, 90, level)
+        (found,) = rows(results.lines, 90, level)
         assert f"At {level:g} × the clairvoyant's GPU-hours" in page
         assert (
             f"| diurnal | {'–' if not found.ours.reached else f'{found.ours.missed:.0f}'}" in page
@@ -199,16 +200,57 @@ def test_reasons_by_trace():
     assert read_reasons("# Why\n\n## a\n\nx\ny\n\n## b 300\nz\n") == {"a": "x y", "b 300": "z"}
 
 
-def test_the_page_alone_can_be_made_anew(lines, tmp_path: Path):
-    about = {
-        "command": "c",
-        "wall_s": 1,
-        "cpu_s": 1,
-        "processes": 1,
-        "evaluations": 1,
-        "seeds": [1],
-    }
-    text = "".join(json.dumps(line) + "\n" for line in (about, *lines))
-    (tmp_path / "compare.jsonl").write_text(text)
-    main(["--page", "--out", str(tmp_path)])
-    assert (tmp_path / "compare.md").exists()
+# --- what is kept --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(results, tmp_path: Path) -> Path:
+    path = tmp_path / "compare.jsonl"
+    path.write_text(results.path.read_text())
+    return path
+
+
+def test_ours_alone_can_be_run_again(small, kept: Path):
+    again = Results(kept, SMALL)
+    again.load(without=["ours"])
+    told: list[str] = []
+    before = [line for line in again.lines if line["who"] != "ours"]
+    compare(small, SMALL, 1, again, told.append)
+    assert [text.split()[2] for text in told] == ["ours,"]
+    assert [line for line in again.lines if line["who"] != "ours"] == before
+    assert sum(line["who"] == "ours" for line in again.lines) == 4
+
+
+def test_what_is_there_is_not_run_again_and_gives_the_same(small, results, kept: Path):
+    again = Results(kept, SMALL)
+    again.load(without=())
+    told: list[str] = []
+    compare(small, SMALL, 1, again, told.append)
+    assert told == []
+    again.load(without=["ours"])
+    compare(small, SMALL, 1, again, told.append)
+    again.finish(0, 0, 2)
+    assert kept.read_text() == results.path.read_text()
+
+
+def test_results_of_another_simulator_or_effort_are_refused(kept: Path):
+    with pytest.raises(SystemExit, match="the effort is another one"):
+        Results(kept, Effort(evaluations=99)).load(without=())
+    about, *rest = kept.read_text().splitlines(keepends=True)
+    kept.write_text(about.replace(fingerprint(), "0" * 12) + "".join(rest))
+    with pytest.raises(SystemExit, match="the simulator is another one"):
+        Results(kept, SMALL).load(without=())
+
+
+def test_each_result_is_in_the_file_as_it_comes(small, tmp_path: Path):
+    path = tmp_path / "compare.jsonl"
+    seen: list[int] = []
+    compare(
+        small,
+        SMALL,
+        1,
+        Results(path, SMALL),
+        lambda _: seen.append(len(path.read_text().splitlines())),
+    )
+    assert seen == sorted(set(seen))
+    assert json.loads(path.read_text().splitlines()[0])["simulator"] == fingerprint()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import pytest
 
@@ -81,3 +82,22 @@ def test_the_configuration_says_the_batch():
 def test_too_little_is_refused():
     with pytest.raises(ProfileError, match="fewer than two loads"):
         fitted(Profile((Point(1, 10, {}), Point(2, 20, {}))))
+
+
+def test_a_server_ten_times_slower_is_the_same_in_its_own_time(closed):
+    points = tuple(
+        replace(
+            point,
+            requests_per_second=point.requests_per_second / 10,
+            mean_latency=10 * point.mean_latency,
+            queue_time=10 * point.queue_time,
+        )
+        for point in closed.points
+    )
+    slow, quick = curve_of(replace(closed, points=points)), curve_of(closed)
+    assert slow.capacity == pytest.approx(quick.capacity / 10)
+    for rate, patience in ((800, 0.02), (1500, 0.05)):
+        assert slow.queue_time(rate / 10) == pytest.approx(10 * quick.queue_time(rate), rel=0.1)
+        late = quick.late(rate, patience)
+        assert slow.late(rate / 10, 10 * patience) == pytest.approx(late, rel=0.5, abs=0.002)
+        assert slow.latency(rate / 10, 0.9) == pytest.approx(10 * quick.latency(rate, 0.9), rel=0.1)

@@ -32,6 +32,13 @@ def test_the_real_policy_follows_the_load_and_back():
     assert steady.gpu_hours == pytest.approx(6 * 1, rel=0.02)
 
 
+def test_refused_requests_are_late_ones_too():
+    found = drive(scenario(), level(150, each=600), Steady(1), replicas=1)
+    assert found.refused > 0.3 * found.requests
+    assert found.late_share > 0.98
+    assert found.miss_minutes == found.minutes == 10
+
+
 def test_a_policy_that_only_observes_or_is_paused_is_simulated_as_if_it_wrote():
     trace = level(400, each=600)
     idle = replace(POLICY, mode="observe", paused=True)

@@ -79,7 +79,9 @@ def _remedy(right: Right, who: str) -> str:
             f"--clusterrole=triton-autoscaler-sees-nodes --serviceaccount={account}"
         )
     if right.namespace is None:
-        return "kubectl apply -k manifests/overlays/recommend (it binds system:auth-delegator)"
+        return (
+            "add manifests/components/metrics-api to your overlay (it binds system:auth-delegator)"
+        )
     if right.namespace == "kube-system":
         return (
             "kubectl create rolebinding triton-autoscaler-auth-reader -n kube-system "

@@ -18,7 +18,7 @@ from autoscaler.run.doctor.finding import Said, check
 from autoscaler.serve.metrics_api.catalog import CUSTOM, EXTERNAL
 
 MOVING = "docs/how-to/move-from-prometheus-adapter.md"
-APPLY = "kubectl apply -k manifests/overlays/recommend"
+APPLY = "add manifests/components/metrics-api to your overlay and apply it"
 
 
 @check("api-services", "kubernetes")
@@ -48,7 +48,7 @@ def _present(name: str, service: Object, *, recommends: bool) -> Iterator[Said]:
         yield Said("fail", name, what, f"kubectl describe apiservice {name}")
     elif not mine and recommends and name.endswith(CUSTOM):
         what = f"served by {who}: an HPA cannot see our metrics"
-        yield Said("fail", name, what, f"{APPLY} takes it over; first read {MOVING}")
+        yield Said("fail", name, what, f"{APPLY}: that takes it over; first read {MOVING}")
     else:
         yield Said("ok", name, f"served by {who}")
     if spec.get("insecureSkipTLSVerify"):
