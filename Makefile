@@ -6,7 +6,7 @@ UV_VERSION := 0.13.8
 READY := .venv/.ready
 BIN := .venv/bin
 
-.PHONY: help demo test test-quick testbed cluster lint format plots bench clean
+.PHONY: help demo test test-quick testbed cluster lint format plots bench compare clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -24,7 +24,7 @@ $(READY): pyproject.toml uv.lock
 demo: $(READY)  ## watch a simulated fleet kept inside its SLA; leaves out/demo.html
 	@$(BIN)/triton-autoscaler demo --out out/demo.html
 
-testbed: $(READY)  ## build the real parts for the tests (once, about 12 minutes on 2 cores)
+testbed: $(READY)  ## build the real parts for the tests (once, about 16 minutes on 2 cores)
 	@$(BIN)/python -m tests.testbed build
 
 cluster: $(READY)  ## a real control plane on loopback, for a person; prints a KUBECONFIG
@@ -50,8 +50,12 @@ format: $(READY)
 bench: $(READY)  ## the figures, one JSON object a line
 	@$(BIN)/python -m bench
 
+compare: $(READY)  ## ours beside HPA, KEDA, KPA at equal cost: docs/compare.md (AGAIN=ours, RESUME=1, QUICK=1)
+	@$(BIN)/python -m autoscaler.sim.compare $(if $(QUICK),--quick) $(if $(RESUME),--resume) $(AGAIN:%=--again %)
+
 plots: $(READY)  ## the plots in docs/plots, from the recordings
 	@$(BIN)/python -m tests.stories.h200_plot docs/plots/h200-4gpu.html
+	@$(BIN)/python -m tests.stories.fidelity docs/plots/fidelity.html
 
 clean:
 	rm -rf .venv out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,5 +1,5 @@
 """All figures: python -m bench [decide] [tick] [cli] [signals] [reaction] [metrics-api] [hpa]
-[watch-memory] [writes] [failover] [simulate] [backtest]
+[watch-memory] [writes] [failover] [simulate]
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ ALL = (
     "writes",
     "failover",
     "simulate",
-    "backtest",
 )
 
 if __name__ == "__main__":

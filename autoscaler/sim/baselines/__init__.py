@@ -1,0 +1,1 @@
+"""Other autoscalers, as faithfully as a fluid world allows: what ours is compared with."""
