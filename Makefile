@@ -5,6 +5,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 READY := .venv/.ready
 BIN := .venv/bin
+# Compiled once: the tests start the daemon hundreds of times, and compiling it takes five seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-quick testbed cluster lint format plots bench compare clean
 
@@ -18,7 +20,7 @@ $(READY): pyproject.toml uv.lock
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	@echo "setting up .venv …" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv sync --quiet --locked --inexact
+	@$(BIN)/uv sync --quiet --locked --inexact --compile-bytecode
 	@touch $@
 
 demo: $(READY)  ## watch a simulated fleet kept inside its SLA; leaves out/demo.html
