@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from autoscaler.model import Arrival, ColdStart, Observation, Order, Pod, State
+from autoscaler.model import Arrival, ColdStart, Observation, Order, Pod, Pool, State
 
 # Before ENOUGH starts are measured: the slowest healthy one on record is about 15 minutes (a GPU
 # node on Autopilot).
@@ -111,17 +111,31 @@ def follow(
     changes: dict[str, Any] = {}
     if new or len(waiting) != len(state.arrivals):
         changes["arrivals"] = (*waiting, *new)[-FOLLOWED:]
-    starts = _measured(state.arrivals, ready)
+    starts = _measured(state.arrivals, ready, _of_the_fallback(observation))
     if starts:
         changes["cold_starts"] = (*state.cold_starts, *starts)[-KEPT:]
     return changes
 
 
-def _measured(arrivals: tuple[Arrival, ...], ready: Mapping[str, Pod]) -> list[ColdStart]:
+def _of_the_fallback(observation: Observation) -> frozenset[str]:
+    """Nodes on which a start tells nothing: it waited in vain for the first pool before.
+
+    Learned from, each outage would double the patience with the next: 85 s to Ready are waited
+    for twice, 170 s, then the fallback's node makes it 255 s, and that 510 s, …
+    """
+    pool = observation.fallback
+    return frozenset(node.name for node in pool.nodes) if isinstance(pool, Pool) else frozenset()
+
+
+def _measured(
+    arrivals: tuple[Arrival, ...], ready: Mapping[str, Pod], untold: frozenset[str]
+) -> list[ColdStart]:
     starts = []
     for arrival in arrivals:
         pod = ready.get(arrival.pod)
-        start = measure(pod, arrival.at) if pod is not None and arrival.measured else None
+        if pod is None or not arrival.measured or pod.node in untold:
+            continue
+        start = measure(pod, arrival.at)
         if start is not None:
             starts.append(start)
     return sorted(starts, key=lambda start: start.at)

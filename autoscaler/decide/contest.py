@@ -66,14 +66,21 @@ def _changed(
 ) -> dict[str, Any]:
     """Down to 0 is a switch, and the way back from it an invitation; back to what we wrote hands
     the wheel back. Everything else is a contest.
+
+    A write of ours that came through was there before theirs, though nobody saw it: 4 → 5 by us
+    and 5 → 8 by a person within a tick leave 5 as what we wrote, not 4.
     """
-    before = state.replicas or 0
+    before, order, changes = state.replicas or 0, state.order, dict[str, Any]()
     if current == 0 or before == 0:
         return {"contest": None, "written": None}
+    if order is not None and order.sent:
+        written = Written(order.at, order.after)
+        before, changes = order.after, {"written": written}
+        state = replace(state, written=written)
     if current == _ours(state):
-        return {"contest": None}
+        return changes | {"contest": None}
     who = hands.writer or UNNAMED
-    return {"contest": Contest(now, before, current, policy.hash, who)}
+    return changes | {"contest": Contest(now, before, current, policy.hash, who)}
 
 
 def _ours(state: State) -> int | None:

@@ -27,7 +27,7 @@ class Results:
         self.about: dict[str, Any] = {
             "about": "run",
             "simulator": fingerprint(),
-            "effort": json.loads(json.dumps(asdict(effort))),
+            "effort": as_json(effort),
             "wall_s": 0,
             "cpu_s": 0,
             "processes": 1,
@@ -86,6 +86,11 @@ class Results:
         fresh = self.path.with_suffix(".new")
         fresh.write_text(text, encoding="utf-8")
         fresh.replace(self.path)
+
+
+def as_json(effort: Effort) -> Any:
+    """As it is read back."""
+    return json.loads(json.dumps(asdict(effort)))
 
 
 def fingerprint() -> str:

@@ -82,7 +82,7 @@ class Daemon:
     def tell(self, tick: Tick, changed: list[Decision]) -> None:
         self.ticks.append(tick)
 
-    async def until(self, check: Callable[[], object], what: str, within: float = 60.0) -> None:
+    async def until(self, check: Callable[[], object], what: str, within: float = 240.0) -> None:
         try:
             async with asyncio.timeout(within):
                 while not await asyncio.to_thread(check):  # noqa: ASYNC110 -- any condition

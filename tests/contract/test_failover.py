@@ -113,7 +113,7 @@ async def never_both(sites: tuple[Site, Site]) -> None:
 
 
 async def until(
-    check: Callable[[], object], beside: asyncio.Future[None] | None = None, within: float = 60.0
+    check: Callable[[], object], beside: asyncio.Future[None] | None = None, within: float = 240.0
 ) -> float:
     """Seconds until `check` is true."""
     loop = asyncio.get_running_loop()

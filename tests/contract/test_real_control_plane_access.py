@@ -82,7 +82,7 @@ def grant(plane: ControlPlane, namespace: str) -> None:
     plane.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
 
-async def eventually(check: Callable[[], object], what: str, within: float = 30.0) -> None:
+async def eventually(check: Callable[[], object], what: str, within: float = 120.0) -> None:
     try:
         async with asyncio.timeout(within):
             while not check():  # noqa: ASYNC110 -- any condition

@@ -140,7 +140,7 @@ class Pair:
     def replicas(self) -> int:
         return size(self.plane, path_of(self.namespace, "statefulsets"))
 
-    def until(self, check: Callable[[], object], what: str, within: float = 60.0) -> float:
+    def until(self, check: Callable[[], object], what: str, within: float = 240.0) -> float:
         """Seconds until `check` is true."""
         began = time.monotonic()
         while not check():

@@ -143,7 +143,7 @@ class Program:
     def said(self) -> str:
         return self.err.read_text()
 
-    def until(self, true: Callable[[], object], within: float = 20.0) -> None:
+    def until(self, true: Callable[[], object], within: float = 120.0) -> None:
         """Wait for something to become true; a failure shows what the program said."""
         ends = time.monotonic() + within
         while not true():
@@ -151,7 +151,7 @@ class Program:
             assert self.process.poll() is None or true(), f"it ended:\n{self.said()}"
             time.sleep(0.02)
 
-    def stopped(self, signal: int, within: float = 20.0) -> int:
+    def stopped(self, signal: int, within: float = 60.0) -> int:
         self.process.send_signal(signal)
         return self.process.wait(within)
 

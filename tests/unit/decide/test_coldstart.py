@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.decide.coldstart import horizon, lost_after, node_lost_after, quantile
-from autoscaler.model import ColdStart, Pod, State
+from autoscaler.model import ColdStart, Node, Pod, Pool, State
 from tests.unit.decide.fleets import POLICY, Story
 
 
@@ -82,6 +82,20 @@ def test_a_container_that_restarts_after_a_week_is_no_cold_start() -> None:
     sees(story, replace(old, ready=False, waiting="running, not Ready"))
     sees(story, replace(old, ready_at=story.now), after=30)
     assert story.state.cold_starts == ()
+
+
+@pytest.mark.parametrize(("node", "learned"), [("spare-1", 0), ("gpu-1", 1)])
+def test_a_start_on_the_fallback_waited_in_vain_before_and_teaches_nothing(
+    node: str, learned: int
+) -> None:
+    story = Story(current=3)
+    fallback = Pool(1, (Node("spare-1", gpus=1),))
+    times = {"scheduled_at": story.now, "started_at": story.now, "ready_at": story.now + 9}
+    sees(story, on_its_way("new", story.now))
+    up = Pod("new", created_at=story.now, node=node, **times)  # type: ignore[arg-type]
+    seen = replace(story.observation(75, 75), fallback=fallback)
+    story.sees(observed=replace(seen, pods=(*seen.pods, up)))
+    assert len(story.state.cold_starts) == learned
 
 
 def test_pods_already_starting_at_the_first_look_are_not_measured() -> None:

@@ -97,6 +97,19 @@ def test_a_change_by_hand_is_left_alone_for_as_long_as_the_policy_yields() -> No
     assert story.state.contest is None
 
 
+def test_a_person_who_writes_right_after_us_gives_the_wheel_back_at_our_size() -> None:
+    story = scaling(2, when_contested=WhenContested("refuse", 0.0))
+    sees(story, 155, 155)
+    assert story.state.order is not None
+    story.state = sent(story.state)  # 2 → 4 by us, 4 → 6 by hand before anybody looked
+    story.current = 6
+    decision = sees(story, *[75] * 6, hands=Hands(writer=KUBECTL))
+    assert f"{KUBECTL} changed the replicas from 4 to 6" in decision.sentence
+    story.current = 4
+    sees(story, *[75] * 4)
+    assert story.state.contest is None
+
+
 def test_a_size_set_by_hand_past_the_maximum_goes_before_the_limits_while_it_lasts() -> None:
     story = scaling(10, when_contested=WhenContested("yield", 600.0))
     sees(story, *[75] * 10)

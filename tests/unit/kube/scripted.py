@@ -240,7 +240,7 @@ def _status(code: int, message: str) -> web.Response:
     return web.json_response({"kind": "Status", "code": code, "message": message}, status=code)
 
 
-async def eventually(check: Callable[[], object], within: float = 5.0) -> None:
+async def eventually(check: Callable[[], object], within: float = 30.0) -> None:
     """Until `check` is true; the limit only ends a test that has failed."""
     async with asyncio.timeout(within):
         while not check():  # noqa: ASYNC110 -- any condition, not one event

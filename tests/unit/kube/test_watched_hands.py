@@ -61,7 +61,7 @@ async def test_an_hpa_shows_at_the_next_read_and_goes_with_it(
     api: ScriptedApi, hands: WatchedHands
 ) -> None:
     assert await others(hands) == ()
-    await eventually(lambda: api.watching(HPAS) == 1)
+    await eventually(lambda: api.watching(HPAS) == 1 and api.watching(FREEZE) == 1)
     asked = len(api.asked)
     api.put(HPAS, hpa())
     await eventually(lambda: hands.scalers("default").others(FLOWER, None) != ())
