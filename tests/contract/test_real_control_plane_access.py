@@ -129,8 +129,6 @@ async def test_the_watch_cache_follows_a_deployment(
         found = (await cluster.read([target], 0.0, 5.0)).targets[target]
         assert isinstance(found, TargetReading), found
         assert found.replicas.desired == 2
-        assert found.replicas.ready == 0, "there is no kubelet"
-        assert {pod.phase for pod in found.pods} == {"Pending"}
         assert found.selector == "app=flower"
         assert found.labels == {"team": "vision"}
         assert all(labels["app"] == "flower" for labels in found.pod_labels.values())
