@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, datetime
 
 _DURATION_UNITS = {
     "us": 1e-6,
@@ -26,6 +27,8 @@ _QUANTITY = re.compile(
 _QUANTITY_UNITS = {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}
 _QUANTITY_UNITS |= {"T": 1e12, "P": 1e15, "E": 1e18}
 _QUANTITY_UNITS |= {f"{unit}i": 1024.0**power for power, unit in enumerate("KMGTPE", start=1)}
+
+_LAST_MINUTE = 253_402_300_740.0  # 9999-12-31 23:59
 
 
 class UnitError(ValueError):
@@ -105,6 +108,12 @@ def format_number(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return _trim(value)
+
+
+def format_minute(at: float) -> str:
+    """Unix time to the minute: 0 → 1970-01-01 00:00 UTC."""
+    within = min(max(at, 0.0), _LAST_MINUTE)
+    return datetime.fromtimestamp(within, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _trim(value: float) -> str:

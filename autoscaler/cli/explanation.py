@@ -15,6 +15,7 @@ FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
     "pending": ("pending requests", format_number),
     "dutyCycle": ("GPU duty cycle", format_share),
     "rejectedRatio": ("turned away", format_share),
+    "capacityBelied": ("share of the policy's capacity that belies it", format_share),
     "serving": ("pods serving", format_number),
     "arriving": ("replicas on their way", format_number),
     "oldestSample": ("oldest signal used", lambda age: f"{format_duration(age)} old"),

@@ -4,20 +4,19 @@ Load is linear where queue time is a cliff: on a real H200 the queue read 7 to 9
 3.0 replicas' worth of load while there was room, and 30 ms within seconds when there was none.
 
 Capacity is given, read from a profile, or learned: the highest rate per replica seen to keep the
-SLA (`kept`) and the lowest seen to break it (`broken`), never extrapolated above `kept`.
+SLA (`kept`) and the lowest seen to break it (`broken`), never extrapolated above `kept`. How it is
+learned: `learning`; what age does to it: `bracket`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from autoscaler.decide.fleet import Fleet, Load, Ratio, Total, queue_time
-from autoscaler.model import Bracket, Capacity, Demand, Missing, Policy, State
+from autoscaler.decide.bracket import believed, words
+from autoscaler.decide.fleet import Fleet, Load, Ratio, Total
+from autoscaler.model import Capacity, Demand, Policy, State
 from autoscaler.units import format_number
-
-# Breaking the SLA below this share of what was kept before is no question of load.
-FAULTY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +44,14 @@ def round_up(replicas: float) -> int:
     return math.ceil(replicas - 1e-9)
 
 
-def effective(policy: Policy, state: State) -> Capacity | None:
+def effective(policy: Policy, state: State, now: float) -> Capacity | None:
     """The capacity to size from: the policy's, else the learned one once both ends were seen."""
     if policy.capacity is not None:
         return policy.capacity
-    kept, broken = state.bracket.kept, state.bracket.broken
-    if not kept or broken is None:  # 0/s kept the SLA: true of any fleet, and no rate to size by
-        return None
-    words = f"learned: {format_number(kept)}/s kept the SLA, {format_number(broken)}/s broke it"
-    return Capacity(source=words, requests_per_second=kept)
+    kept = believed(state.bracket, now)
+    if not kept or state.bracket.broken is None:
+        return None  # 0/s kept the SLA: true of any fleet, and no rate to size by
+    return Capacity(f"learned: {words(state.bracket, now)}", requests_per_second=kept)
 
 
 def worth(capacity: Capacity, fleet: Fleet) -> Worth:
@@ -87,51 +85,3 @@ def _absent(model: str) -> Load:
     nothing = Total(missing=f"no serving pod reports model {model}")
     nobody = Ratio(missing=nothing.missing)
     return Load(nothing, nothing, nothing, nothing, nobody, nobody, nobody, nobody)
-
-
-def learn(policy: Policy, state: State, fleet: Fleet, overloaded: bool, now: float) -> Bracket:
-    """Move an end of the bracket if this tick is evidence: complete signals, a settled fleet.
-
-    Evidence is a whole slow window of a size that stood still, or the rate per replica would be
-    divided by a number of replicas that did not carry it; and every pod's word, or the rate of
-    those that speak would be divided by all.
-    """
-    limit, total = policy.sla.queue_time, fleet.total
-    settled = state.scaled_at is None or now - state.scaled_at >= fleet.windows.slow
-    if limit is None or not settled or fleet.arriving or not fleet.serving:
-        return state.bracket
-    slow = queue_time(total, slow=True)
-    if not (total.waited_slow.complete and total.arrivals_slow.complete):
-        return state.bracket
-    if isinstance(slow, Missing):
-        return state.bracket
-    if slow.value > limit:
-        waiting = total.waited_slow.top / fleet.serving
-        return _broke(state.bracket, total.completions_slow.value / fleet.serving, waiting, now)
-    if overloaded:
-        return state.bracket
-    return _kept(state.bracket, total.arrivals_slow.value / fleet.serving, now)
-
-
-def _broke(bracket: Bracket, rate: float, waiting: float, now: float) -> Bracket:
-    """Load broke the SLA at this rate, unless something else did.
-
-    Load that breaks it keeps at least one request waiting per replica, all the time. And a replica
-    that carried 300/s and breaks at 4/s is stalled or throttled: that is a fault, no capacity.
-    """
-    faulty = bracket.kept is not None and rate < FAULTY * bracket.kept
-    if rate <= 0 or waiting < 1 or faulty:
-        return bracket
-    if bracket.broken is not None and rate >= bracket.broken:
-        return bracket
-    if bracket.kept is not None and bracket.kept < rate:
-        return replace(bracket, broken=rate, broken_at=now)
-    return Bracket(broken=rate, broken_at=now)  # it kept more once: the model or its input changed
-
-
-def _kept(bracket: Bracket, rate: float, now: float) -> Bracket:
-    if rate <= (bracket.kept or 0.0):  # nobody came: that teaches nothing
-        return bracket
-    if bracket.broken is not None and bracket.broken <= rate:  # it holds again: forget the breach
-        return Bracket(kept=rate, kept_at=now)
-    return replace(bracket, kept=rate, kept_at=now)

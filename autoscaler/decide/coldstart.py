@@ -142,7 +142,13 @@ def _measured(
 
 
 def measure(pod: Pod, decided_at: float) -> ColdStart | None:
-    """Its way to Ready; None where a time is missing (its container has restarted, say)."""
+    """Its way to Ready; None where a time is missing (its container has restarted, say).
+
+    The decision is dated by our clock and all else by Kubernetes'. Where ours was set since, they
+    are no longer close: a start of 60 s would be one of 2 hours, and nobody called lost for 4.
+    """
+    if pod.created_at is not None and not _led_to(decided_at, pod.created_at):
+        decided_at = pod.created_at
     scheduled, started, ready = pod.scheduled_at, pod.started_at, pod.ready_at
     if scheduled is None or started is None or ready is None:
         return None

@@ -9,6 +9,8 @@ from autoscaler.decide import coldstart, hands, leaving, lost
 from autoscaler.decide.combine import Combined
 from autoscaler.decide.context import Context
 from autoscaler.decide.fleet import Fleet, queue_time
+from autoscaler.decide.forecast import Outlook
+from autoscaler.decide.learning import Lesson
 from autoscaler.decide.nodes import Planned
 from autoscaler.decide.objectives import Abstained
 from autoscaler.model import Decision, Observation, Policy, Proposal, Sample, Step
@@ -22,6 +24,8 @@ class Outcome:
     abstained: Sequence[Abstained]
     combined: Combined
     steps: Sequence[Step]
+    lesson: Lesson
+    outlook: Outlook | None = None
 
 
 def decision(
@@ -51,7 +55,7 @@ def decision(
         flip=bound.flip if bound else combined.step.flip,
         proposals=tuple(outcome.proposals),
         trace=tuple(steps),
-        figures=_figures(ctx, planned),
+        figures=_figures(ctx, outcome, planned),
         notes=_notes(ctx, outcome, planned),
         pool=planned.wish if planned is not None else None,
         deletion_costs=dict(costs),
@@ -153,12 +157,14 @@ def _notes(ctx: Context, outcome: Outcome, planned: Planned | None) -> tuple[str
     notes += hands.notes(ctx.policy, ctx.observation.hands, held_in)
     notes += lost.notes(ctx)
     notes += leaving.notes(ctx)
+    notes += outcome.lesson.notes
+    notes += outcome.outlook.notes if outcome.outlook is not None else ()
     if planned is not None:
         notes += planned.notes
     return tuple(notes)
 
 
-def _figures(ctx: Context, planned: Planned | None) -> dict[str, float]:
+def _figures(ctx: Context, outcome: Outcome, planned: Planned | None) -> dict[str, float]:
     """What an SRE asks for first; a figure that is not known is left out, never 0."""
     fleet: Fleet = ctx.fleet
     figures = {"serving": float(fleet.serving), "arriving": float(fleet.arriving)}
@@ -172,13 +178,22 @@ def _figures(ctx: Context, planned: Planned | None) -> dict[str, float]:
         figures["queueTime"] = waited.value
     if total.turned_away.known and total.turned_away.bottom > 0:
         figures["rejectedRatio"] = total.turned_away.top / total.turned_away.bottom
-    duty = [value for pod in fleet.pods if (value := ctx.trust.value(pod.duty_cycle)) is not None]
+    told = ctx.trust.values([pod.duty_cycle for pod in fleet.pods])
+    duty = [value for value in told if value is not None]
     if duty:
         figures["dutyCycle"] = sum(duty) / len(duty)
     if ctx.trust.oldest is not None:
         figures["oldestSample"] = ctx.trust.oldest
+    figures |= _looking_on(outcome)
     if ctx.state.cold_starts:
         figures |= coldstart.figures(ctx.state)
     if planned is not None:
         figures |= planned.figures
+    return figures
+
+
+def _looking_on(outcome: Outcome) -> dict[str, float]:
+    figures = dict(outcome.outlook.figures) if outcome.outlook is not None else {}
+    if outcome.lesson.belied is not None:
+        figures["capacityBelied"] = outcome.lesson.belied
     return figures

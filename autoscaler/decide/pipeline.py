@@ -2,10 +2,11 @@
 
    settle      what came of the last order; did somebody else scale   memory, contest
 1  gates       what is fresh, complete and plausible; who is lost     fleet.gather, failing
-   learn       cold starts, capacity                                  coldstart, capacity.learn
+   learn       cold starts, capacity                                  coldstart, learning
 2  objectives  each proposes a size, or says why it cannot            objectives.propose
 3  combine     the highest proposal; with one missing, never lower    combine
-4  floors      schedule, overload, pods about to be lost: only raise  floors, leaving
+4  floors      schedule, overload, the load a cold start ahead, pods  floors, forecast, leaving
+               about to be lost: only raise
 5  lost        nothing more of what fails every time                  lost.stop_ordering
 6  budget      no more than the GPUs that are left to it              budget.capped
 7  survivors   scale in only if those who stay can carry the load     survivors.check
@@ -31,6 +32,7 @@ from autoscaler.decide import (
     coldstart,
     explain,
     floors,
+    forecast,
     hands,
     leaving,
     lost,
@@ -39,13 +41,14 @@ from autoscaler.decide import (
     pacing,
     survivors,
 )
-from autoscaler.decide.capacity import effective, learn, worth
+from autoscaler.decide.capacity import effective, worth
 from autoscaler.decide.combine import combine, give_up_waiting
 from autoscaler.decide.context import Context
 from autoscaler.decide.deletion import pod_deletion_costs
 from autoscaler.decide.fleet import Fleet, Trust, gather
 from autoscaler.decide.growth import joined_at
-from autoscaler.decide.memory import settle
+from autoscaler.decide.learning import learn
+from autoscaler.decide.memory import changed, settle
 from autoscaler.decide.objectives import Abstained, is_calm, propose
 from autoscaler.model import (
     Decision,
@@ -94,8 +97,8 @@ def decide(
         return _correct(policy, observation, state, now, correction)
     trust = Trust(observation.windows, now)
     fleet = gather(observation, trust, state)
-    state = replace(state, **_noticed(policy, observation, state, fleet, now, ordered, first_look))
-    capacity = effective(policy, state)
+    state = changed(state, _noticed(policy, observation, state, fleet, now, ordered, first_look))
+    capacity = effective(policy, state, now)
     load = worth(capacity, fleet) if capacity is not None else None
     ctx = Context(policy, observation, state, fleet, trust, now, current, capacity, load)
     return _run(ctx)
@@ -164,6 +167,8 @@ def _run(ctx: Context) -> tuple[Decision, State]:
         trace.take(give_up_waiting(policy, trace.replicas, blind_since, now))
     trace.take(floors.scheduled(ctx, trace.replicas))
     trace.take(floors.burst(ctx, trace.replicas, found))
+    outlook = forecast.look(ctx)
+    trace.take(forecast.floor(ctx, trace.replicas, outlook))
     trace.take(leaving.replacements(ctx, trace.replicas))
     trace.take(lost.stop_ordering(ctx, trace.replicas))
     held = combined.held
@@ -184,10 +189,13 @@ def _run(ctx: Context) -> tuple[Decision, State]:
     trace.take(hands.stay(policy, ctx.observation.hands, state, current, trace.replicas, now))
     trace.take(pacing.paused(policy, current, trace.replicas))
 
-    changes["bracket"] = learn(policy, state, ctx.fleet, found is not None, now)
+    lesson = learn(ctx, overloaded=found is not None)
+    changes |= lesson.changes
     if ctx.fleet.leaving or state.replaced:
         changes["replaced"] = leaving.remember(state, ctx.fleet.leaving, trace.replicas - current)
-    outcome = explain.Outcome(proposals, abstained, combined, trace.steps)
+    if outlook is not None:
+        changes["forecast"] = outlook.memory
+    outcome = explain.Outcome(proposals, abstained, combined, trace.steps, lesson, outlook)
     return _carry_out(ctx, outcome, changes)
 
 

@@ -6,6 +6,7 @@ for 4, let none go.
 
 from __future__ import annotations
 
+from autoscaler.decide.bracket import believed, words
 from autoscaler.decide.capacity import drain_within, round_up
 from autoscaler.decide.context import Context
 from autoscaler.model import Step
@@ -42,7 +43,7 @@ def _by_evidence(ctx: Context, replicas: int) -> Step:
 
     7 replicas at 300/s where one was seen to keep the SLA at 90/s: four must stay.
     """
-    total, kept = ctx.fleet.total, ctx.state.bracket.kept
+    total, kept = ctx.fleet.total, believed(ctx.state.bracket, ctx.now)
     missing = total.arrivals.missing or total.arrivals_slow.missing or total.pending.missing
     if missing or not total.arrivals.known:
         reason = f"what those who stay must carry is not known: {missing or 'no pod is serving'}"
@@ -52,14 +53,13 @@ def _by_evidence(ctx: Context, replicas: int) -> Step:
         seen = max(round_up(arrivals / kept), 1) + len(ctx.fleet.leaving)
         if seen < ctx.current:
             after = min(max(replicas, seen), ctx.current)
-            reason = (
-                f"a replica was seen to keep the SLA at {format_number(kept)}/s: {after} can stay"
-            )
+            seen_words = words(ctx.state.bracket, ctx.now)
+            reason = f"of one replica it was seen that {seen_words}: {after} can stay"
             return Step("survivors", replicas, after, reason, "a lower load would let more go")
     if _idle(ctx):
         after = max(replicas, ctx.current - 1)
         return Step("survivors", replicas, after, "the fleet is idle: one can go at a time")
-    seen_words = f"at most {format_number(kept)}/s" if kept else "nothing yet"
+    seen_words = words(ctx.state.bracket, ctx.now) or "nothing yet"
     reason = (
         f"nobody has seen one replica carry {format_number(arrivals / max(ctx.current - 1, 1))}/s "
         f"within the SLA ({seen_words}); give capacity to let go sooner"

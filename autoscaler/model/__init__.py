@@ -6,6 +6,7 @@ next State. The JSON form of these types (camelCase) is `autoscaler.wire`.
 """
 
 from autoscaler.model.decision import Action, Decision, Proposal, Step
+from autoscaler.model.forecast import ForecastMemory, Guess, LoadAt, Score, Season
 from autoscaler.model.form import WIRE, camel
 from autoscaler.model.nodes import (
     IN_NODES,
@@ -29,6 +30,7 @@ from autoscaler.model.policy import (
     Cost,
     Demand,
     DutyCycle,
+    Forecast,
     GpuBudget,
     GpuPower,
     Metric,
@@ -54,7 +56,9 @@ from autoscaler.model.state import (
     PoolMemory,
     Recommendation,
     ScaleEvent,
+    Software,
     State,
+    Tested,
     Unseen,
     Written,
 )
@@ -80,10 +84,14 @@ __all__ = [
     "Demand",
     "Driver",
     "DutyCycle",
+    "Forecast",
+    "ForecastMemory",
     "GkePool",
     "GpuBudget",
     "GpuPower",
+    "Guess",
     "Hands",
+    "LoadAt",
     "Metric",
     "Missing",
     "Mode",
@@ -109,11 +117,15 @@ __all__ = [
     "ScalingPolicy",
     "ScalingRules",
     "Schedule",
+    "Score",
+    "Season",
     "Signal",
     "Sla",
+    "Software",
     "State",
     "Step",
     "Target",
+    "Tested",
     "Unseen",
     "WhenBlind",
     "WhenContested",

@@ -113,7 +113,17 @@ class Schedule:
     type: Literal["schedule"] = "schedule"
 
 
-Objective: TypeAlias = Demand | QueueTime | DutyCycle | GpuPower | Metric | Schedule
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The load one cold start ahead, as a floor. None: that candidate is not asked."""
+
+    __pydantic_config__ = WIRE
+    trend: float | None = None  # seconds of look-back
+    season: float | None = None  # its period in seconds
+    type: Literal["forecast"] = "forecast"
+
+
+Objective: TypeAlias = Demand | QueueTime | DutyCycle | GpuPower | Metric | Schedule | Forecast
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,3 +62,5 @@ class ModelSignals:
     pending: Signal = NOT_MEASURED
     pending_floor: Signal = NOT_MEASURED
     pending_peak: Signal = NOT_MEASURED
+    # versions that serve, 1 left out: "2", "2,10"; None where it is 1 alone, or not known
+    versions: str | None = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from autoscaler.model.forecast import NO_FORECASTS, ForecastMemory
 from autoscaler.model.form import WIRE
 
 
@@ -48,6 +49,31 @@ class Bracket:
     kept_at: float | None = None
     broken: float | None = None
     broken_at: float | None = None
+    # The SLA was kept at the size that `kept` asks for, last; None: not since kept_at.
+    kept_confirmed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """The bracket in shares of the policy's own capacity: 0.74 of it broke the SLA."""
+
+    __pydantic_config__ = WIRE
+    capacity: str
+    bracket: Bracket = Bracket()
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """What the pods ran when capacity was learned. `versions` by model, those of 1 alone left out.
+
+    `became`: what changed at `seen_at`, in words, where something learned was forgotten for it.
+    """
+
+    __pydantic_config__ = WIRE
+    seen_at: float  # first
+    image: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    became: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +165,8 @@ class State:
     blind_since: float | None = None
     calm_since: float | None = None  # queue time has been below lowerBelow since
     bracket: Bracket = Bracket()
+    tested: Tested | None = None  # where the policy gives a capacity
+    software: Software | None = None
     written: Written | None = None
     unseen: Unseen | None = None
     writer: str | None = None  # who else wrote the replicas last, as last observed
@@ -147,3 +175,4 @@ class State:
     arrivals: tuple[Arrival, ...] = ()  # the last 64, oldest first
     cold_starts: tuple[ColdStart, ...] = ()  # the last 32, oldest first
     pool: PoolMemory = PoolMemory()
+    forecast: ForecastMemory = NO_FORECASTS

@@ -10,7 +10,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -20,7 +20,7 @@ from autoscaler.model import Missing, Sample, Signal
 from autoscaler.observe.answer import QueryError, read_pairs, read_result
 from autoscaler.observe.port import PodKey
 from autoscaler.observe.query_api import Reduce
-from autoscaler.observe.triton import NO_REASON, PART, REJECTED
+from autoscaler.observe.triton import NO_REASON, PART, REJECTED, other_versions
 
 ModelKey = tuple[str, str, str]  # namespace, pod, model
 # By row of a Table; None where the answer has no such series.
@@ -128,22 +128,31 @@ def per_pod(body: bytes) -> dict[PodKey, tuple[float, str]]:
 
 @dataclass(frozen=True, slots=True)
 class SampleTimes:
-    """When each pod was last sampled, by Prometheus' clock, and what that clock reads."""
+    """When each pod was last sampled, by Prometheus' clock, and what that clock reads; and which
+    versions it served then, where others than 1.
+    """
 
     pods: dict[PodKey, float]
     now: float | None
     unlabelled: int
+    versions: Mapping[ModelKey, str | None] = field(default_factory=dict)
 
 
 def sample_times(body: bytes) -> SampleTimes:
     pods, now, unlabelled = {}, None, 0
+    versions: dict[ModelKey, set[str]] = {}
     for row in read_result(body).rows:
         labels, (now, text) = row["metric"], row["value"]
-        if "namespace" not in labels or "pod" not in labels:
+        if "version" in labels:
+            if "namespace" in labels and "pod" in labels and "model" in labels:
+                key = labels["namespace"], labels["pod"], labels["model"]
+                versions.setdefault(key, set()).add(labels["version"])
+        elif "namespace" not in labels or "pod" not in labels:
             unlabelled += 1
         elif math.isfinite(at := float(text)):
             pods[labels["namespace"], labels["pod"]] = at
-    return SampleTimes(pods, now, unlabelled)
+    others = {key: other_versions(labels) for key, labels in versions.items()}
+    return SampleTimes(pods, now, unlabelled, others)
 
 
 def scrape_interval(body: bytes) -> float | None:

@@ -72,7 +72,8 @@ class History:
         self, model: str, groups: Mapping[tuple[str, str], Named], end: float, windows: Windows
     ) -> ModelSignals:
         fast, slow = end - windows.fast, end - windows.slow
-        done = _series(groups.get((triton.SUCCESS, model), ()))
+        counted = groups.get((triton.SUCCESS, model), ())
+        done = _series(counted)
         queue = _series(groups.get((triton.QUEUE, model), ()))
         failures = groups.get((triton.FAILURE, model), [])
         failed = _series(failures)
@@ -101,6 +102,7 @@ class History:
             else NO_GAUGE,
             _slope(gauges, fast),
             _slope(gauges, slow),
+            versions=triton.other_versions(n.version for n, _ in counted if n in self._now),
         )
 
     def _duty_cycle(self, start: float, completed: float, windows: Windows) -> Signal:

@@ -40,6 +40,7 @@ class SeriesName(NamedTuple):
     model: str
     reason: str | None
     gpu: str
+    version: str = ""
 
 
 class PageReader:
@@ -102,6 +103,7 @@ def _name(head: str) -> SeriesName | None:
         labels.get("model", ""),
         labels.get("reason"),
         labels.get("gpu_uuid", ""),
+        labels.get("version", ""),
     )
 
 

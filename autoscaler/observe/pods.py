@@ -7,7 +7,7 @@ from typing import Any
 
 from autoscaler.model import Missing, ModelSignals, Signal, Windows
 from autoscaler.observe import gpu, triton
-from autoscaler.observe.columns import Column, Table
+from autoscaler.observe.columns import Column, SampleTimes, Table
 from autoscaler.observe.port import PodKey, PodReading
 from autoscaler.observe.triton import NO_GAUGE, NO_QUEUE, YOUNG
 
@@ -21,22 +21,22 @@ Models = dict[PodKey, list[ModelSignals]]
 def pod_readings(
     table: Table,
     answers: Mapping[str, Any],
-    times: Mapping[PodKey, float],
+    sampled_at: SampleTimes,
     skew: float,
     windows: Windows,
     now: float,
 ) -> dict[PodKey, PodReading]:
     """Every pod that Prometheus knows a sample of. `answers`: by name, what came, or Missing.
 
-    `skew` is what Prometheus' clock is ahead of ours; `times` are by its clock.
+    `skew` is what Prometheus' clock is ahead of ours; `sampled_at` is by its clock.
     """
-    models = _model_signals(table, answers, times, skew, windows)
+    models = _model_signals(table, answers, sampled_at, skew, windows)
     none = answers["completions"]
     unknown = (triton.unknown_model(ALL_MODELS, none if isinstance(none, Missing) else NO_MODELS),)
     duty, watts = answers["duty cycle"], answers["power"]
     spans = {source: gpu.source_window(source, windows) for source in gpu.SOURCES}
     readings = {}
-    for pod, sampled in times.items():
+    for pod, sampled in sampled_at.pods.items():
         at = sampled - skew
         of_pod = tuple(models.get(pod, unknown))
         readings[pod] = PodReading(
@@ -51,7 +51,7 @@ def pod_readings(
 def _model_signals(
     table: Table,
     answers: Mapping[str, Any],
-    times: Mapping[PodKey, float],
+    sampled_at: SampleTimes,
     skew: float,
     windows: Windows,
 ) -> Models:
@@ -62,6 +62,7 @@ def _model_signals(
     """
     pending = table.full(answers["pending"])
     has_level = _pods_with(table, pending) if None in pending else ()
+    times, versions = sampled_at.pods, sampled_at.versions
     models: Models = {}
     for key, last, done, done_slow, queued, queued_slow, *rest in zip(
         table.rows,
@@ -106,6 +107,7 @@ def _model_signals(
             peak,
             change,
             change_slow,
+            versions=versions.get(key),
         )
         if pod in models:
             models[pod].append(signals)

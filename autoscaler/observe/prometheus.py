@@ -108,7 +108,7 @@ class PrometheusSource:
         skew = _skew(times.now, now)
         return replace(
             readings,
-            pods=pod_readings(table, answers, times.pods, skew, windows, now),
+            pods=pod_readings(table, answers, times, skew, windows, now),
             problems=(*_problems(answers), *_remarks(times, skew)),
         )
 

@@ -10,7 +10,7 @@ would otherwise carry twice its load.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from autoscaler.model import Missing, ModelSignals, Sample, Signal, Windows
@@ -78,7 +78,8 @@ def queries(windows: Windows, interval: float | None = None) -> dict[str, str]:
             slow=_change(PENDING, slow, windows.slow) + " != 0",
         ),
         # When the last sample was taken: an instant answer's own time is that of the question.
-        "sample times": f"max by (namespace,pod)(timestamp({SUCCESS}))",
+        # And the rows with a version: absent means 1, so 20,000 ones are not sent.
+        "sample times": f"max by (namespace,pod)(timestamp({SUCCESS})) or {_versions()}",
     }
 
 
@@ -133,6 +134,10 @@ def _per(labels: str, expression: str) -> str:
     return f"max by ({labels})({inner})"
 
 
+def _versions() -> str:
+    return f'group by (namespace,pod,model,version)({SUCCESS}{{version!~"1?"}})'
+
+
 def _either(**parts: str) -> str:
     """Several vectors in one answer, told apart by a label that sorts before all others."""
     return " or ".join(
@@ -160,6 +165,8 @@ def model_signals(
     peak: Part,
     change: Part,
     change_slow: Part,
+    *,
+    versions: str | None = None,
 ) -> ModelSignals:
     """The signals of one model in one pod from their raw parts; `at` is the last sample's time.
 
@@ -183,7 +190,14 @@ def model_signals(
         pending if isinstance(pending, Missing) else Sample(pending, at),
         floor if isinstance(floor, Missing) else Sample(floor, at, fast),
         peak if isinstance(peak, Missing) else Sample(peak, at, slow),
+        versions,
     )
+
+
+def other_versions(labels: Iterable[str]) -> str | None:
+    """Triton's `version` labels without the usual 1: {"1", "10", "2"} → "2,10", {"1"} → None."""
+    others = {label for label in labels if label not in ("", "1")}
+    return ",".join(sorted(others, key=lambda label: (len(label), label))) or None
 
 
 def unknown_model(model: str, why: Missing) -> ModelSignals:

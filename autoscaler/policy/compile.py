@@ -98,7 +98,6 @@ def _objectives(entry: Entry) -> tuple[model.Objective, ...]:
 
 
 def _objective(entry: Entry, part: ObjectivePart, metric_id: str) -> list[model.Objective]:
-    """One, or none of what is accepted and not yet acted on."""
     made: list[model.Objective] = []
     if part.demand is not None:
         made.append(model.Demand(part.demand.drain_within))
@@ -113,6 +112,9 @@ def _objective(entry: Entry, part: ObjectivePart, metric_id: str) -> list[model.
         made.append(model.Metric(metric_id, metric.query, *targets, metric.tolerance))
     if (plan := part.schedule) is not None:
         made.append(model.Schedule(plan.cron, plan.duration, plan.timezone, plan.min))
+    if (ahead := part.forecast) is not None:
+        bare = ahead.trend is None and ahead.season is None
+        made.append(model.Forecast(*((1800.0, 86400.0) if bare else (ahead.trend, ahead.season))))
     return made
 
 

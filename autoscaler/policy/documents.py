@@ -77,7 +77,10 @@ class SlaPart(Part):
 
 
 class CapacityPart(Part):
-    """What one replica carries while the SLA holds. Left out: learned from observation."""
+    """What one replica carries while the SLA holds. Left out: learned from observation.
+
+    Where it is given, a note says when what is seen belies it: see learned-capacity.md.
+    """
 
     profile: Text | None = Field(
         None,
@@ -152,10 +155,16 @@ class SchedulePart(Part):
 
 
 class ForecastPart(Part):
-    """May only raise. Accepted, not yet acted on."""
+    """The load one measured cold start ahead; may only raise. Each part is trusted only while its
+    own recent error is well under that of no forecast. Bare it is `{trend: 30m, season: 1d}`.
+    """
 
-    trend: PositiveDuration | None = Field(None, description="Look-back of the linear trend.")
-    season: PositiveDuration | None = Field(None, description="Period of the season.")
+    trend: PositiveDuration | None = Field(
+        None, description="Look-back of the straight line that is carried on; 1m to 1h."
+    )
+    season: PositiveDuration | None = Field(
+        None, description="Period after which the load repeats itself; 1d or 7d."
+    )
 
 
 OBJECTIVES = ("demand", "queueTime", "dutyCycle", "gpuPower", "metric", "schedule", "forecast")
@@ -175,7 +184,9 @@ class ObjectivePart(Part):
     )
     metric: MetricPart | None = Field(None, description="Any PromQL.")
     schedule: SchedulePart | None = Field(None, description="A floor by the clock.")
-    forecast: ForecastPart | None = Field(None, description="Accepted, not yet acted on.")
+    forecast: ForecastPart | None = Field(
+        None, description="A floor by what the load will be; may only raise."
+    )
 
 
 def one_objective(value: Any) -> Any:

@@ -60,7 +60,7 @@ class ConfigMapStates:
         self._folder = f"/api/v1/namespaces/{namespace}/configmaps"
         self._clock: Clock = clock or SystemClock()
         self._within = within
-        self._ahead = 0.0  # our wall clock before the API server's, in seconds
+        self._server: float | None = None  # the API server's Unix time at our monotonic 0
         self._parts: list[Part] = [Part()]
 
     async def load(self) -> dict[str, Remembered]:
@@ -135,7 +135,7 @@ class ConfigMapStates:
             if WRITTEN in (metadata.get("annotations") or {}):
                 raise StateError(self._corrupt(number, "its content is gone"))
             return Part(metadata=metadata)
-        skew = self._ahead - document.ahead
+        skew = self._ahead() - document.ahead
         if abs(skew) <= SKEW_TOLERANCE:
             skew = 0.0
         return Part(_in_our_time(document.policies, skew), document.parts, metadata)
@@ -155,7 +155,7 @@ class ConfigMapStates:
         known = self._parts[number].metadata
         if known is None and number:
             known = await self._left_over(number)
-        document = PartDocument(policies, parts, ahead=round(self._ahead, 1))
+        document = PartDocument(policies, parts, ahead=round(self._ahead(), 1))
         content = await asyncio.to_thread(encoded, document)
         try:
             written = await self._put(number, known, content)
@@ -216,7 +216,17 @@ class ConfigMapStates:
 
     def _compare_clocks(self) -> None:
         if self._client.date is not None:
-            self._ahead = self._clock.now() - self._client.date
+            self._server = self._client.date - self._clock.monotonic()
+
+    def _ahead(self) -> float:
+        """Our wall clock before the API server's, in seconds, as of now.
+
+        Not as of its last answer: the times in the state move with our clock when it is set, and
+        the very next save would tell them by the clock of before.
+        """
+        if self._server is None:
+            return 0.0
+        return self._clock.now() - self._clock.monotonic() - self._server
 
     def _title(self, number: int) -> str:
         return f"{self._name}-{number}" if number else self._name

@@ -132,18 +132,3 @@ def when_blind_bounds(entry: Entry) -> Iterator[Finding]:
         message = f"{refuge.replicas} is outside {bounds.min} to {bounds.max}"
         route = ("spec", "whenBlind", "then", "replicas")
         yield Finding(route, message, "write a number within spec.replicas")
-
-
-@check(
-    "not-yet-acted-on",
-    "a field is accepted but this version does not act on it.",
-    "It is checked, so that files need no change later; but nothing is decided by it today.",
-    "warning",
-)
-def not_yet_acted_on(entry: Entry) -> Iterator[Finding]:
-    remedy = "keep it for a later version, or delete it"
-    for index, objective in enumerate(entry.spec.objectives or ()):
-        if objective.forecast is not None:
-            route = ("spec", "objectives", index, "forecast")
-            message = "forecast is not acted on by this version: it raises nothing"
-            yield Finding(route, message, remedy, on_key=True)

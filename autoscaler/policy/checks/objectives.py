@@ -10,6 +10,7 @@ from autoscaler.policy.entry import Entry
 from autoscaler.policy.registry import check
 from autoscaler.units import format_duration, format_share
 
+DAY = 86400.0
 _SINGLE = ("demand", "queueTime", "dutyCycle", "gpuPower", "forecast")
 
 
@@ -126,3 +127,23 @@ def duty_cycle_unreachable(entry: Entry) -> Iterator[Finding]:
             )
             route = ("spec", "objectives", index, "dutyCycle", "averageUtilization")
             yield Finding(route, message, remedy)
+
+
+@check(
+    "forecast-out-of-range",
+    "the `trend` of a forecast is not between 1m and 1h, or its `season` is neither 1d nor 7d.",
+    "A line through a few samples is noise, one through hours is history; and load that repeats "
+    "itself does so by the day or by the week.",
+)
+def forecast_out_of_range(entry: Entry) -> Iterator[Finding]:
+    for index, objective in enumerate(entry.spec.objectives or ()):
+        part = objective.forecast
+        route = ("spec", "objectives", index, "forecast")
+        if part is None:
+            continue
+        if part.trend is not None and not 60.0 <= part.trend <= 3600.0:
+            message = f"a trend over {format_duration(part.trend)}"
+            yield Finding((*route, "trend"), message, "write 1m to 1h; 30m is usual")
+        if part.season is not None and part.season not in (DAY, 7 * DAY):
+            message = f"a season of {format_duration(part.season)}"
+            yield Finding((*route, "season"), message, "write 1d or 7d")

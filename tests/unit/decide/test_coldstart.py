@@ -8,6 +8,7 @@ import pytest
 
 from autoscaler.decide.coldstart import horizon, lost_after, node_lost_after, quantile
 from autoscaler.model import ColdStart, Node, Pod, Pool, State
+from autoscaler.run.jump import shift
 from tests.unit.decide.fleets import POLICY, Story
 
 
@@ -82,6 +83,21 @@ def test_a_container_that_restarts_after_a_week_is_no_cold_start() -> None:
     sees(story, replace(old, ready=False, waiting="running, not Ready"))
     sees(story, replace(old, ready_at=story.now), after=30)
     assert story.state.cold_starts == ()
+
+
+@pytest.mark.parametrize("set_by", [-7200.0, 7200.0])
+def test_a_clock_set_while_a_pod_starts_makes_it_no_start_of_hours(set_by: float) -> None:
+    # Kubernetes' clock goes on: created at t+1, Ready at t+90. Ours is set by 2 hours in between.
+    story = Story(current=2)
+    sees(story, rates=(110, 110))
+    ordered = story.now
+    new = on_its_way("flower-new", ordered + 1.0)
+    sees(story, new)
+    story.now, story.state = story.now + set_by, shift(story.state, set_by)
+    times = {"scheduled_at": ordered + 2.0, "started_at": ordered + 60.0}
+    sees(story, replace(new, ready=True, node="n", ready_at=ordered + 90.0, **times), after=85)
+    (measured,) = story.state.cold_starts
+    assert measured.total == 89.0
 
 
 @pytest.mark.parametrize(("node", "learned"), [("spare-1", 0), ("gpu-1", 1)])

@@ -390,6 +390,12 @@ def test_where_the_capacity_figure_is_too_good_the_queue_still_raises() -> None:
     assert (decision.desired, decision.binding) == (5, "queueTime")
 
 
+def test_a_burst_that_has_just_passed_costs_one_more_not_half_as_many_again() -> None:
+    # at 75 of 100/s each, as many as are called for
+    story = Story(policy=replace(POLICY, replicas=Bounds(1, 20)), current=10)
+    assert story.sees(*[75] * 10, queue_time=0.08).desired == 11
+
+
 def test_a_fault_is_not_learned_as_capacity() -> None:
     # One pod stalls at 5/s a pod; 300/s a pod were carried before: no reason to size from 4/s.
     story = Story(policy=replace(POLICY, capacity=None), current=4)

@@ -111,6 +111,15 @@ async def test_a_pod_whose_model_has_no_series_yet_says_so_for_all_models() -> N
     assert why(signals.arrivals) == "no model has a series yet"
 
 
+async def test_versions_are_told_where_others_than_the_usual_one_serve() -> None:
+    (usual,) = (await read())[POD].models
+    assert usual.versions is None
+    times = [row(NOW - 4), model(1, version="10"), model(1, version="2")]
+    (signals,) = (await read(sample_times=times))[POD].models
+    assert signals.versions == "2,10"
+    assert signals.arrivals == usual.arrivals
+
+
 async def test_columns_of_any_length_in_any_order_meet_by_key() -> None:
     def both(first: float, second: float) -> Rows:
         return [model(first), model(second, pod=OTHER[1])]

@@ -99,6 +99,14 @@ async def test_a_version_that_is_unloaded_takes_its_pending_along(fleet: Fleet) 
     assert value(only(readings).pending) == 3.0
 
 
+async def test_versions_are_told_while_they_serve(fleet: Fleet) -> None:
+    second = page(pending=50, gpu=None).replace('version="1"', 'version="2"')
+    assert only(await fleet.read(page())).versions is None
+    assert only(await fleet.read(page() + second)).versions == "2"
+    assert only(await fleet.read(second)).versions == "2"
+    assert only(await fleet.read(page())).versions is None
+
+
 async def test_triton_7479_the_zero_twin_with_gpu_uuid_changes_nothing(fleet: Fleet) -> None:
     """A model loaded late has two series: the true one, and one of zeros."""
     twin = page(success=0, pending=0, labels=',gpu_uuid="GPU-0"', gpu=None)

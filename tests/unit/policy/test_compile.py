@@ -10,6 +10,7 @@ from autoscaler.model import (
     Cooldown,
     Demand,
     DutyCycle,
+    Forecast,
     GpuPower,
     Metric,
     QueueTime,
@@ -64,6 +65,7 @@ def test_the_policy_of_the_design_page_compiles_to_what_it_says() -> None:
         Metric("metric-1", "sum(rate(x[2m]))", None, 40.0, 0.1),
         Metric("metric-2", "up", 1.5, None, 0.1),
         Schedule("0 8 * * MON-FRI", 43200.0, "Asia/Taipei", 3),
+        Forecast(300.0, 86400.0),
     )
     assert policy.sla == Sla(0.05, ((0.5, 0.02), (0.99, 0.1)), 0.001)
     assert policy.capacity == Capacity("given", None, {"resnet50": 340.0, "bert": 45.0})

@@ -54,6 +54,14 @@ def test_unknown_replicas_are_no_sample_rather_than_zero() -> None:
     assert found["triton_autoscaler_hold"] == {("default", "flower", "flower"): 1.0}
 
 
+def test_a_capacity_that_is_belied_can_be_alerted_on_and_is_gone_when_it_holds() -> None:
+    doubted = named("flower", figures={"capacityBelied": 0.735})
+    found = samples(telemetry(board(doubted)))
+    one = ("default", "flower", "flower")
+    assert found["triton_autoscaler_capacity_belied_ratio"] == {one: 0.735}
+    assert "triton_autoscaler_capacity_belied_ratio" not in samples(telemetry(board()))
+
+
 def test_kube_metrics_adapter_97_a_removed_policy_takes_its_series_with_it() -> None:
     shown = board(DECISION, named("iris"))
     metrics = telemetry(shown)
