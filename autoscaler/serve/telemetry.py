@@ -24,6 +24,10 @@ FIGURES = {
     "pending": ("pending_requests", "Requests in the servers without an answer yet."),
     "dutyCycle": ("duty_cycle_ratio", "Mean GPU duty cycle of the pods."),
     "rejectedRatio": ("rejected_ratio", "Share of requests that Triton counted as turned away."),
+    "capacityLostFor": (
+        "capacity_lost_seconds",
+        "Since when the node pool has brought nothing of what was asked for.",
+    ),
     "capacityBelied": (
         "capacity_belied_ratio",
         "Share of the policy's capacity that broke the SLA, or well above 1 kept it.",
