@@ -1,5 +1,5 @@
 """All figures: python -m bench [decide] [tick] [cli] [signals] [reaction] [metrics-api] [hpa]
-[watch-memory] [writes] [failover] [simulate]
+[watch-memory] [writes] [failover] [simulate] [forecast] [backtest]
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ ALL = (
     "writes",
     "failover",
     "simulate",
+    "forecast",
+    "backtest",
 )
 
 if __name__ == "__main__":

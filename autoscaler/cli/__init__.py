@@ -32,6 +32,7 @@ COMMANDS = {
     "schema": "Print the JSON Schema of policies, observations or decisions.",
     "profile": "From a load sweep to what one replica carries, and to a policy.",
     "simulate": "What would a policy do to a trace, what would it miss, and what would it cost?",
+    "backtest": "What would a policy have done over recorded time, beside what really ran?",
     "doctor": "Is all there that the policies need, and who else is at the wheel? Read-only.",
     "plan": "Look once, read-only, and say what would be done and why.",
     "run": "The daemon: observe, decide, journal, serve; or once; or over recorded time.",
