@@ -38,6 +38,8 @@ FADES = 0.99
 IN_TIME = 90.0
 # Guesses on their way at a time, and samples of the look-back: what bounds the state.
 ON_THEIR_WAY, SAMPLES = 12, 20
+# Decimals of what is remembered: a thousandth of a replica's worth, for the size of the state.
+DIGITS = 3
 CANDIDATES = ("trend", "season")
 
 
@@ -141,13 +143,14 @@ def _scored(score: Score, actual: float, said: float, plain: float) -> Score:
     raised = score.raised * FADES + said - plain
     total = score.plain * FADES + plain
     share = raised / total if total > 0 else 0.0
-    return Score(
+    sums = (
         score.guesses * FADES + 1,
         score.loss * FADES + pinball(actual, said),
         score.margin * FADES + pinball(actual, plain * (1 + share)),
         raised,
         total,
     )
+    return Score(*(round(one, 2 * DIGITS) for one in sums))
 
 
 def _remember(rules: Forecast, memory: ForecastMemory, now: float, load: float) -> ForecastMemory:
@@ -157,7 +160,7 @@ def _remember(rules: Forecast, memory: ForecastMemory, now: float, load: float) 
         if not lately or now - lately[-1].at >= rules.trend / SAMPLES:
             began = now - rules.trend
             kept = tuple(one for one in lately if one.at >= began)
-            changes["lately"] = (*kept, LoadAt(now, load))
+            changes["lately"] = (*kept, LoadAt(round(now, 1), round(load, DIGITS)))
     if rules.season is not None:
         changes["season"] = learn(memory.season, rules.season, now, load)
     return replace(memory, **changes) if changes else memory
@@ -169,12 +172,12 @@ def _guess(
     trend = season = None
     if rules.trend is not None and _spans(memory.lately, rules.trend):
         level, slope = line(memory.lately, now)
-        trend = level + max(0.0, slope) * ahead
+        trend = round(level + max(0.0, slope) * ahead, DIGITS)
     if rules.season is not None:
         more = progress(memory.season, rules.season, now, now + ahead)
         if more is not None:
-            season = plain + max(0.0, more)
-    return Guess(now + ahead, plain, trend, season)
+            season = round(plain + max(0.0, more), DIGITS)
+    return Guess(round(now + ahead, 1), round(plain, DIGITS), trend, season)
 
 
 def _spans(lately: Sequence[LoadAt], look_back: float) -> bool:

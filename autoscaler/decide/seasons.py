@@ -23,14 +23,14 @@ def learn(season: Season, period: float, now: float, load: float) -> Season:
         season = Season((None,) * count)
     number = int(now // (period / count))
     if number == season.number:
-        return replace(season, total=season.total + load, count=season.count + 1)
+        return replace(season, total=round(season.total + load, 3), count=season.count + 1)
     bins = season.bins
     if season.count:
         which, mean = season.number % count, season.total / season.count
         old = bins[which]
         new = mean if old is None else old + NEWEST * (mean - old)
-        bins = (*bins[:which], new, *bins[which + 1 :])
-    return Season(bins, number, load, 1)
+        bins = (*bins[:which], round(new, 3), *bins[which + 1 :])
+    return Season(bins, number, round(load, 3), 1)
 
 
 def progress(season: Season, period: float, now: float, then: float) -> float | None:

@@ -6,7 +6,7 @@ next State. The JSON form of these types (camelCase) is `autoscaler.wire`.
 """
 
 from autoscaler.model.decision import Action, Decision, Proposal, Step
-from autoscaler.model.forecast import ForecastMemory, Guess, LoadAt, Score, Season
+from autoscaler.model.forecast import NO_FORECASTS, ForecastMemory, Guess, LoadAt, Score, Season
 from autoscaler.model.form import WIRE, camel
 from autoscaler.model.nodes import (
     IN_NODES,
@@ -66,6 +66,7 @@ from autoscaler.model.state import (
 __all__ = [
     "IN_NODES",
     "NOT_MEASURED",
+    "NO_FORECASTS",
     "WIRE",
     "Action",
     "Arrival",

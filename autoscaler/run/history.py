@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autoscaler.model import Recommendation, State
+from autoscaler.model import NO_FORECASTS, Recommendation, State
 from autoscaler.run.state import Remembered
 
 # A saved policy is forgotten a day after it was last decided with: an hour's error is allowed.
@@ -60,4 +60,6 @@ def completed(saved: Remembered, pace: float, now: float) -> Remembered:
 
 
 def _essence(state: State) -> tuple[State, tuple[int, ...]]:
-    return replace(state, recommendations=()), tuple(r.replicas for r in state.recommendations)
+    """Forecasts remember something at each tick, and a season is no worse for a lost minute."""
+    sizes = tuple(r.replicas for r in state.recommendations)
+    return replace(state, recommendations=(), forecast=NO_FORECASTS), sizes

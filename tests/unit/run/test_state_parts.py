@@ -12,7 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoscaler.model import ColdStart, Recommendation, ScaleEvent, State, Written
+from autoscaler.model import (
+    Arrival,
+    Bracket,
+    ColdStart,
+    ForecastMemory,
+    Guess,
+    LoadAt,
+    Recommendation,
+    ScaleEvent,
+    Score,
+    Season,
+    State,
+    Written,
+)
 from autoscaler.run import state_parts
 from autoscaler.run.state import Remembered
 from autoscaler.run.state_configmap import MOST_PARTS
@@ -31,13 +44,18 @@ NOW = 1_795_248_926.123456
 
 
 def full(rng: random.Random) -> State:
-    """As long as states get: eight sizes wished, ten steps up and down, 32 cold starts."""
+    """As long as states get: eight sizes wished, ten steps up and down, 32 cold starts, 16 pods on
+    their way, a forecast with a weekly season.
+    """
 
     def at() -> float:
         return NOW - rng.uniform(0, 3600)
 
     def took() -> float:
         return rng.uniform(0, 300)
+
+    def load() -> float:
+        return round(rng.uniform(0, 30), 3)
 
     return State(
         recommendations=tuple(Recommendation(at(), size) for size in range(8)),
@@ -50,6 +68,15 @@ def full(rng: random.Random) -> State:
         calm_since=at(),
         written=Written(at(), 7),
         cold_starts=tuple(ColdStart(at(), took(), took(), took()) for _ in range(32)),
+        arrivals=tuple(Arrival(f"model-server-{took()}", at()) for _ in range(16)),
+        bracket=Bracket(took(), at(), at(), took(), at()),
+        forecast=ForecastMemory(
+            lately=tuple(LoadAt(round(at(), 1), load()) for _ in range(20)),
+            season=Season(tuple(load() for _ in range(168)), 497_000, load(), 240),
+            guesses=tuple(Guess(round(at(), 1), load(), load(), load()) for _ in range(13)),
+            trend_score=Score(*(round(took(), 6) for _ in range(5))),
+            season_score=Score(*(round(took(), 6) for _ in range(5))),
+        ),
     )
 
 
