@@ -28,6 +28,8 @@ _QUANTITY_UNITS = {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6,
 _QUANTITY_UNITS |= {"T": 1e12, "P": 1e15, "E": 1e18}
 _QUANTITY_UNITS |= {f"{unit}i": 1024.0**power for power, unit in enumerate("KMGTPE", start=1)}
 
+# Of a message that somebody else wrote: a scheduler on 5,000 nodes is wordy.
+LONGEST = 300
 _LAST_MINUTE = 253_402_300_740.0  # 9999-12-31 23:59
 
 
@@ -114,6 +116,12 @@ def format_minute(at: float) -> str:
     """Unix time to the minute: 0 → 1970-01-01 00:00 UTC."""
     within = min(max(at, 0.0), _LAST_MINUTE)
     return datetime.fromtimestamp(within, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def shortened(message: str) -> str:
+    """Somebody else's message on one line of bounded length."""
+    text = " ".join(message.split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _trim(value: float) -> str:

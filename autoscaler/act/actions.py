@@ -15,8 +15,8 @@ def plan(policy: Policy, decision: Decision, observation: Observation) -> tuple[
 
     Nodes up, then which pods go first, then the replicas: at most one scale. Nodes down only once
     the pods are down: on a tick without a scale, and with no pod beyond those desired, not even a
-    terminating one. The actions carry the resourceVersion that the decision was made from, so
-    that a live executor can refuse to overwrite what somebody changed since.
+    terminating one. The actions carry the resourceVersion that the decision was made from, and who
+    had set the replicas then, so that a live executor refuses to overwrite what changed since.
     """
     if policy.mode != "scale" or policy.paused:
         return ()
@@ -51,6 +51,7 @@ def _scale(policy: Policy, decision: Decision, observation: Observation) -> Acti
         reason=decision.sentence,
         policy=policy.key,
         resource_version=replicas.resource_version if isinstance(replicas, Replicas) else None,
+        writer=observation.hands.writer,
     )
 
 

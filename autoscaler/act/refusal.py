@@ -10,16 +10,17 @@ if TYPE_CHECKING:
     from autoscaler.kube.client import KubeError
 
 CONFLICT = 409
-# Of the shipped component: what may be written in a namespace with targets.
+# Of the shipped manifests: what may be written, and what listed, in a namespace with targets.
 ROLE = "triton-autoscaler-scales-targets"
+LISTS = "triton-autoscaler-reads-targets"
 
 
-def not_looked(where: str, error: KubeError) -> ActionError:
+def not_looked(where: str, error: KubeError, verb: str = "get") -> ActionError:
     """The look right before the write failed: nothing was written."""
     if error.status == 0 or error.status >= 500:
         text = f"{where} could not be looked at again: {error}; nothing was written"
         return ActionError(text, unanswered=error.status == 0)
-    return _answered(where, error, "get")
+    return _answered(where, error, verb)
 
 
 def not_written(where: str, error: KubeError, verb: str = "update") -> ActionError:
@@ -49,9 +50,11 @@ def _answered(where: str, error: KubeError, verb: str) -> ActionError:
             "the policy's replicas.max"
         )
     if error.status == 403 and f"cannot {verb} resource" in said:
+        base = verb == "list"
+        folder, role = ("base", LISTS) if base else ("components/scale", ROLE)
         return ActionError(
-            f"{where}: not allowed to {verb} it ({said}): apply manifests/components/scale and "
-            f"bind ClusterRole {ROLE} in that namespace"
+            f"{where}: not allowed to {verb} it ({said}): apply manifests/{folder} and "
+            f"bind ClusterRole {role} in that namespace"
         )
     return ActionError(
         f"{where}: refused by a rule of the cluster ({said}): change the rule or the policy; "

@@ -19,13 +19,19 @@ from autoscaler.model import BudgetShare, Cap, GpuBudget, Step
 class Claim:
     """What a policy wants and has, in replicas; `wanted` is its decision without any cap.
 
-    `now` are the replicas whose GPUs nobody else can use: spec.replicas, and terminating pods.
+    Nobody else can use the GPUs of `now` (spec.replicas, or the live pods where they are more) nor
+    those of `going`, its terminating pods; nor can it grow into the latter itself.
     """
 
     policy: str  # namespace/name
     wanted: int
     now: int
     gpus_per_replica: int = 1
+    going: int = 0
+
+    @property
+    def held(self) -> int:
+        return self.now + self.going
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +171,7 @@ def _used(members: Sequence[_Member], got: Mapping[str, int]) -> int:
 
 def _caps(gpus: int, members: Sequence[_Member], shares: Mapping[str, int]) -> dict[str, int]:
     """Those above their share go down to it; those below grow into what nobody holds."""
-    free = gpus - _sum(members, lambda m: m.claim.now)
+    free = gpus - _sum(members, lambda m: m.claim.held)
     caps = {m.claim.policy: min(m.claim.now, shares[m.claim.policy]) for m in members}
     for upto in (_floor, _wish):
         for equals in _classes(members):
@@ -191,12 +197,13 @@ def _words(budget: GpuBudget, members: Sequence[_Member], key: str, most: int, w
     20; floors 1 each)
     """
     me = next(member for member in members if member.claim.policy == key)
-    others = [m for m in members if m is not me and m.claim.now]
+    others = [m for m in members if m is not me and m.claim.held]
     said = [f"priority {me.share.priority}"]
-    said += [f"{_name(m, budget)} holds {m.claim.now} at priority {m.share.priority}"
+    said += [f"{me.claim.going} of its own still terminating"] if me.claim.going else []
+    said += [f"{_name(m, budget)} holds {m.claim.held} at priority {m.share.priority}"
              for m in others[:3]]  # fmt: skip
     if len(others) > 3:
-        said.append(f"{len(others) - 3} more hold {sum(m.claim.now for m in others[3:])}")
+        said.append(f"{len(others) - 3} more hold {sum(m.claim.held for m in others[3:])}")
     floors = {m.share.floor for m in members}
     if floors == {me.share.floor}:
         said.append(f"floors {me.share.floor} each")

@@ -34,10 +34,13 @@ def waiting_for_a_node(observation: Observation) -> list[Pod]:
 
 
 def _asked(memory: PoolMemory, nodes: Nodes, pool: Pool, now: float) -> PoolMemory:
-    """Nodes asked for that are not there yet; spare replicas show in pods that wait, only."""
+    """Nodes asked for that are not there yet; spare replicas show in pods that wait, only.
+
+    A node that is there has come, whatever became of it: 3 asked for, one of them cordoned for
+    hours, is no pool that brings nothing. One that never gets Ready shows in pods that wait, too.
+    """
     there = len(pool.nodes)
-    usable = sum(node.ready and node.leaving is None for node in pool.nodes)
-    if not isinstance(nodes.driver, IN_NODES) or usable >= pool.size:
+    if not isinstance(nodes.driver, IN_NODES) or there >= pool.size:
         if memory.asked_at is None and memory.asked_nodes == 0:
             return memory
         return replace(memory, asked_at=None, asked_nodes=0)

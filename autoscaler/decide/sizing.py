@@ -65,6 +65,8 @@ def size(
         return Sized(wish if need.may_raise else None, short=True, note=note)
     if after == pool.size or not need.may_lower:
         return Sized(note=note)
+    if why := packing.astray(nodes, driver, pool, observation):
+        return Sized(note=why)
     if busy(pool) and isinstance(driver, IN_NODES) and not takes_empty_nodes(driver):
         words = f"{need.why} need {after} of {pool.size} nodes, but which of them would go is up to"
         return Sized(note=f"{words} the pool: it goes down once none has a GPU pod")

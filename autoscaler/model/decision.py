@@ -75,5 +75,6 @@ class Action:
     reason: str
     policy: str
     resource_version: str | None = None
+    writer: str | None = None  # who set the replicas, if not us, when this was decided; kind scale
     pool: PoolWish | None = None  # kind pool
     deletion_costs: dict[str, int] = field(default_factory=dict)  # kind deletionCost

@@ -11,7 +11,11 @@ from autoscaler.model.signals import NOT_MEASURED, Missing, ModelSignals, Signal
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """One pod of the target, alive as far as anyone knows; ghosts never get this far."""
+    """One pod of the target that is there as far as anyone knows; ghosts never get this far.
+
+    A terminating one is there for what it holds (a node, GPUs), and has no signals: Triton drains
+    for minutes, and its GPUs are nobody else's until it is gone.
+    """
 
     __pydantic_config__ = WIRE
     name: str

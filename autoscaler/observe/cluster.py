@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from autoscaler.kube.hands import NO_HANDS
 from autoscaler.kube.paths import Paths, collection
 from autoscaler.model import Hands, Missing, Pod, Replicas, Target
-from autoscaler.observe.hands import NO_HANDS
 from autoscaler.observe.polled_hands import PolledHands
 from autoscaler.observe.rows import WATCHED, PodRow, TargetRow, belongs, pod_row, target_row
 from autoscaler.observe.scalers import HandsSource, Scalers, listed, trimmed

@@ -7,11 +7,15 @@ from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from autoscaler.clock import Clock
+from autoscaler.kube.gke_sizes import TAKEN
 from autoscaler.model import GkePool, Missing, Node, Pool
-from autoscaler.observe.pod_detail import shortened
+from autoscaler.units import shortened
 
 # Seconds between looks: 120 an hour for each pool.
 LOOK_EVERY = 30.0
+# Seconds for which nodes that were asked for count as asked for: twice the slowest healthy cold
+# start on record. Those that have not come by then are asked for anew.
+FORGOTTEN_AFTER = 1800.0
 GKE_POOL = "cloud.google.com/gke-nodepool"
 
 
@@ -24,6 +28,8 @@ class GkePools:
     def __init__(self, api: GkeApi | None, clock: Clock) -> None:
         self._api = api
         self._clock = clock
+        # By pool: nodes a zone that were last asked for, and when.
+        self._asked: dict[GkePool, tuple[int, float]] = {}
         self._known: dict[GkePool, tuple[float, Mapping[str, Any] | Missing]] = {}
 
     async def refresh(self, drivers: Collection[GkePool], within: float) -> None:
@@ -37,11 +43,27 @@ class GkePools:
         self._known |= {one: (now, said) for one, said in zip(due, found, strict=True)}
 
     def pool(self, driver: GkePool, nodes: tuple[Node, ...]) -> Pool | Missing:
-        """Its size is the nodes that there are: the API tells of the size at its making only."""
+        """Its size is the nodes that there are, and those that were asked for and are to come: the
+        API tells of the size at its making only.
+        """
         said = self._known[driver][1]
         if isinstance(said, Missing):
             return said
-        return Pool(size=len(nodes), nodes=nodes, owner=_owner(said), refusal=_refusal(said))
+        size = self._size(driver, max(1, len(said.get("locations") or ())), len(nodes))
+        return Pool(size=size, nodes=nodes, owner=_owner(said), refusal=_refusal(said))
+
+    def _size(self, driver: GkePool, zones: int, there: int) -> int:
+        """2 → 4 asked for, 2 there: it is becoming 4. Taken for one of 2, it would be asked again
+        each tick; and 3, wanted now, would look like a raise, for which GKE may take any node.
+        """
+        now = self._clock.monotonic()
+        if driver in TAKEN:
+            self._asked[driver] = TAKEN.pop(driver), now
+        per_zone, since = self._asked.get(driver, (0, now))
+        if there >= per_zone * zones or now - since > FORGOTTEN_AFTER:
+            self._asked.pop(driver, None)
+            return there
+        return per_zone * zones
 
     async def _look(self, driver: GkePool, within: float) -> Mapping[str, Any] | Missing:
         from autoscaler.kube.client import KubeError

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoscaler.observe.labels import Labels
-from autoscaler.observe.pod_detail import gpu_count, gpus_of, pod_of, shortened, unix
+from autoscaler.observe.pod_detail import gpu_count, gpus_of, pod_of, unix
 from autoscaler.observe.rows import controller
+from autoscaler.units import shortened
 
 # Taint → what it means. A key that ends in `/` or `-` stands for all that begin with it.
 LEAVING = {

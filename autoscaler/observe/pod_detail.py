@@ -8,12 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from autoscaler.model import Pod
+from autoscaler.units import shortened
 
 GPU = "nvidia.com/gpu"
 MIG = "nvidia.com/mig-"
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-# Of a message that somebody else wrote: a scheduler on 5,000 nodes is wordy.
-LONGEST = 300
 
 Json = Mapping[str, Any]
 
@@ -177,11 +176,6 @@ def _ended(terminated: Json | None) -> str:
 def _said(reason: str, message: str | None) -> str:
     """Kept once for all pods that wait for the same: after a burst there are thousands."""
     return sys.intern(f"{reason}: {shortened(message)}" if message else reason)
-
-
-def shortened(message: str) -> str:
-    text = " ".join(message.split())
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 # --- about to be lost ------------------------------------------------------------------------

@@ -6,15 +6,13 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from autoscaler.observe.hands import Scaler, freeze_of, hpa_of, scaled_object_of
+from autoscaler.kube.hands import Scaler, hpa_of, scaled_object_of
 from autoscaler.observe.scalers import (
-    FROZEN_BY,
     HPAS,
     NO_SCALERS,
     SCALED_OBJECTS,
     Scalers,
-    freeze_path,
-    freeze_untold,
+    frozen,
     has_keda,
     listed,
     paths_of,
@@ -46,7 +44,8 @@ class PolledHands:
             return
         names = sorted(namespaces)
         self._freeze, found = await asyncio.gather(
-            self._frozen(within), asyncio.gather(*(self._of(name, within) for name in names))
+            frozen(self._client, self._namespace, within),
+            asyncio.gather(*(self._of(name, within) for name in names)),
         )
         self._scalers = dict(zip(names, found, strict=True))
 
@@ -80,13 +79,3 @@ class PolledHands:
                 return [], []
             return [], [untold(resource, namespace, error.status, str(error))]
         return trimmed(items, trim), []
-
-    async def _frozen(self, within: float) -> str | None:
-        from autoscaler.kube.client import KubeError
-
-        try:
-            path = freeze_path(self._namespace)
-            items = await listed(self._client, path, FROZEN_BY, within)
-        except KubeError as error:
-            return freeze_untold(self._namespace, error.status, str(error))
-        return freeze_of(items[0]) if items else None

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoscaler.observe.pod_detail import shortened, unix
+from autoscaler.observe.pod_detail import unix
+from autoscaler.units import shortened
 
 Json = Mapping[str, Any]
 

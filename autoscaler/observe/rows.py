@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autoscaler.kube.hands import NO_HANDS, Owner, hands_of, owner_of
 from autoscaler.model import Hands, Pod, Target
-from autoscaler.observe.hands import NO_HANDS, Owner, hands_of, owner_of
 from autoscaler.observe.labels import Labels, Selector, kept, selector_of
 from autoscaler.observe.pod_detail import GPU, MIG, pod_of
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from autoscaler.kube.hands import FREEZE, SCALED_OBJECT, Owner, Scaler, freeze_of
 from autoscaler.kube.paths import collection
 from autoscaler.model import Target
-from autoscaler.observe.hands import FREEZE, SCALED_OBJECT, Owner, Scaler
 
 if TYPE_CHECKING:
     from autoscaler.kube.client import KubeClient
@@ -115,6 +115,17 @@ def freeze_untold(namespace: str, status: int, said: str) -> str:
         f"{namespace} ({said}): try `kubectl create role triton-autoscaler-freeze -n {namespace} "
         f"--verb=list,watch --resource=configmaps --resource-name={FREEZE}` and bind it"
     )
+
+
+async def frozen(client: KubeClient, namespace: str, within: float) -> str | None:
+    """The freeze of everything, asked for now: why nothing at all may be written."""
+    from autoscaler.kube.client import KubeError
+
+    try:
+        items = await listed(client, freeze_path(namespace), FROZEN_BY, within)
+    except KubeError as error:
+        return freeze_untold(namespace, error.status, str(error))
+    return freeze_of(items[0]) if items else None
 
 
 async def listed(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from autoscaler.kube.hands import NO_HANDS
 from autoscaler.model import (
     Hands,
     Metric,
@@ -24,7 +25,6 @@ from autoscaler.model import (
     Target,
 )
 from autoscaler.observe.cluster import ClusterReading, TargetReading
-from autoscaler.observe.hands import NO_HANDS
 from autoscaler.observe.names import Owners
 from autoscaler.observe.pods import ALL_MODELS
 from autoscaler.observe.pool_join import fallback_of, pool_of, with_leaving
@@ -95,10 +95,11 @@ def _from_cluster(
     )
     if isinstance(target, Missing):
         return _observation(policy, readings, target, (), (target.missing,), around)
+    there = [pod for pod in target.pods if pod.phase not in _OVER]
+    # Without signals: what they still serve is load that nobody has to carry.
+    going = [pod for pod in there if pod.terminating]
     live = with_leaving(
-        (pod for pod in target.pods if not pod.terminating and pod.phase not in _OVER),
-        pools.nodes if pools else None,
-        now,
+        (pod for pod in there if not pod.terminating), pools.nodes if pools else None, now
     )
     known = {pod.name for pod in target.pods}
     namespace = policy.target.namespace
@@ -110,23 +111,20 @@ def _from_cluster(
             for pod, reading in rows
         ]
     )
+    over = [pod.name for pod in target.pods if pod.phase in _OVER]
     notes = (
-        _note("terminating, left out", [pod.name for pod in target.pods if pod.terminating]),
-        _note("over (failed or completed), left out", [p.name for p in target.pods if _over(p)]),
+        _note("terminating, still on their GPUs", [pod.name for pod in going]),
+        _note("over (failed or completed), left out", over),
         _note("gone but for their series, left out", [n for n, _ in series if n not in known]),
         _note("not Ready", [pod.name for pod in live if not pod.ready]),
         _note("about to be lost", [pod.name for pod in live if pod.leaving]),
         f"Kubernetes makes no more pods: {target.hands.refused}" if target.hands.refused else "",
         *target.notes,
     )
-    return _observation(policy, readings, target.replicas, pods, notes, around)
+    return _observation(policy, readings, target.replicas, (*pods, *going), notes, around)
 
 
-_OVER = ("Succeeded", "Failed")
-
-
-def _over(pod: Pod) -> bool:
-    return pod.phase in _OVER and not pod.terminating
+_OVER = ("Succeeded", "Failed")  # their GPUs are free again, whatever still keeps the object
 
 
 def _silence(

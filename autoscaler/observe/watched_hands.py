@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from autoscaler.clock import Clock
-from autoscaler.observe.hands import Scaler, freeze_of, hpa_of, scaled_object_of
+from autoscaler.kube.hands import Scaler, freeze_of, hpa_of, scaled_object_of
 from autoscaler.observe.scalers import (
     FROZEN_BY,
     HPAS,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 from autoscaler.act.actions import plan
 from autoscaler.act.executor import ActionError, Executor, describe
@@ -18,6 +19,10 @@ from autoscaler.units import format_duration
 # a slow API server must not be written to by what was observed minutes ago.
 ACT_TIMEOUT = 10.0
 LATEST = 15.0
+# Seconds for the look at the freeze before the writes.
+FREEZE_WITHIN = 2.0
+# Why nothing at all may be written, answered within so many seconds; None where it may.
+Freeze: TypeAlias = Callable[[float], Awaitable[str | None]]
 # Without the right to mark pods (HTTP 403) the ReplicaSet controller's own order has to do.
 FORBIDDEN = "HTTP 403"
 
@@ -34,12 +39,14 @@ async def act(
     term: int | None,
     *,
     saved: bool,
+    freeze: Freeze | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> tuple[tuple[Action, ...], list[Fault]]:
     """What was done, and what was not. A standby (`term` None) does nothing and finds no fault.
 
     The lease is renewed right before the first write and looked at before each: one that was
-    taken from us since the tick began is noticed here.
+    taken from us since the tick began is noticed here. So is a freeze: the watch that tells of it
+    may be on a dead connection.
     """
     if term is None:
         return (), []
@@ -50,14 +57,15 @@ async def act(
     ]
     began = monotonic()
     unmarked: set[str] = set()
+    unwritten = None
     if actions and executor.writes and leads(leadership, term):
-        await leadership.confirm()
+        unwritten = await _unwritten(leadership, freeze, saved=saved)
     done, faults = [], []
     for action in actions:
         if executor.writes and not leads(leadership, term):
             reason: str | None = f"not written: {_lost(leadership)}"
-        elif executor.writes and not saved:
-            reason = "not written: the state is not saved"
+        elif unwritten is not None:
+            reason = f"not written: {unwritten}"
         elif monotonic() - began > LATEST:
             late = format_duration(LATEST)
             reason = f"not written: the writes before it took {late}; observed again next tick"
@@ -72,6 +80,25 @@ async def act(
             if action.kind == "deletionCost" and FORBIDDEN not in reason:
                 unmarked.add(action.policy)
     return tuple(done), faults
+
+
+async def _unwritten(leadership: Leadership, freeze: Freeze | None, *, saved: bool) -> str | None:
+    """Why this tick writes nothing at all, as far as that is not the lease."""
+    await leadership.confirm()
+    if not saved:
+        return "the state is not saved"
+    remaining = leadership.remaining()
+    if freeze is None or remaining <= 0:  # that is told of each action
+        return None
+    within = min(FREEZE_WITHIN, remaining)
+    try:
+        async with asyncio.timeout(within):
+            frozen = await freeze(within)
+    except TimeoutError:
+        frozen = f"cannot tell whether all is frozen: no answer in {format_duration(within)}"
+    except Exception as error:  # noqa: BLE001 -- contained: a switch that cannot be seen may be off
+        frozen = internal("act", error, "freeze").text
+    return f"scaling is paused, {frozen}" if frozen else None
 
 
 def _shrinks(one: Decided) -> bool:

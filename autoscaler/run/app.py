@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -17,8 +18,10 @@ from autoscaler.kube.gke import GkeClient
 from autoscaler.model import Decision, Policy, Target
 from autoscaler.observe.cluster import KubernetesCluster, TargetReading
 from autoscaler.observe.pools import KubernetesPools
+from autoscaler.observe.scalers import frozen
 from autoscaler.observe.watched import WatchedCluster
 from autoscaler.policy import PolicySet, load
+from autoscaler.run.acting import Freeze
 from autoscaler.run.budgets import for_namespace
 from autoscaler.run.faults import Cause, Fault, FaultLog, internal
 from autoscaler.run.fingerprint import fingerprint
@@ -137,6 +140,7 @@ class App:
             on_tick=self._publish,
             budget=settings.budget,
             leadership=self.leadership,
+            freeze=_freeze(client, own),
         )
         self._scrapes = settings.prometheus is None
         self._interval = settings.interval
@@ -294,6 +298,12 @@ def _cluster(
     if client is None:
         return None
     return WatchedCluster(client, clock, own) if watches else KubernetesCluster(client, own)
+
+
+def _freeze(client: KubeClient | None, own: str | None) -> Freeze | None:
+    if client is None:
+        return None
+    return partial(frozen, client, own or client.namespace)
 
 
 def load_policies(settings: Settings) -> PolicySet:

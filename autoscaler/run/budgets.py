@@ -79,7 +79,8 @@ def _most(policy: Policy) -> int:
 
 
 def _claim(policy: Policy, observation: Observation, state: State, now: float) -> Claim:
-    """Pods that nobody wants any more still hold their GPUs.
+    """Pods that nobody wants any more still hold their GPUs, and terminating ones hold theirs
+    beside those that take their place.
 
     Where the size is not known, what was last known is held and wanted, and before that the
     policy's maximum: unknown GPUs are not free ones.
@@ -90,6 +91,7 @@ def _claim(policy: Policy, observation: Observation, state: State, now: float) -
         known = policy.replicas.max if state.replicas is None else state.replicas
         return Claim(policy.key, known, known, gpus)
     decision, _ = decide(policy, replace(observation, cap=None), state, now)
-    held = max(replicas.desired, len(observation.pods))
+    going = sum(pod.terminating for pod in observation.pods)
+    held = max(replicas.desired, len(observation.pods) - going)
     wanted = held if decision.desired is None else decision.desired
-    return Claim(policy.key, wanted, held, gpus)
+    return Claim(policy.key, wanted, held, gpus, going)

@@ -11,7 +11,7 @@ from autoscaler.act.executor import DryRun, Executor
 from autoscaler.clock import Clock, SystemClock
 from autoscaler.decide.contest import sent
 from autoscaler.model import Action, Decision, GpuBudget, Observation, Policy
-from autoscaler.run.acting import act, leads
+from autoscaler.run.acting import Freeze, act, leads
 from autoscaler.run.budgets import share
 from autoscaler.run.deciding import Decided, decide_one, held
 from autoscaler.run.faults import Cause, Fault, internal
@@ -76,7 +76,9 @@ class Loop:
         leadership: Leadership | None = None,
         pools: PoolReader | None = None,
         budgets: Callable[[], Sequence[GpuBudget]] = tuple,
+        freeze: Freeze | None = None,
     ) -> None:
+        self._freeze = freeze
         self._leadership: Leadership = leadership or Alone()
         self._term: int | None = None  # of our leadership in this tick; None: a standby
         self._reload = policies
@@ -252,6 +254,7 @@ class Loop:
             self._leadership,
             self._term,
             saved=saved,
+            freeze=self._freeze,
             monotonic=self._clock.monotonic,
         )
         self._faults += faults

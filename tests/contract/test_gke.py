@@ -15,8 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from autoscaler.act.executor import ActionError
 from autoscaler.act.nodepools import DRIVERS, gke
+from autoscaler.clock import WalkingClock
 from autoscaler.kube.gke import DefaultTokens, GkeClient, GkeError, path_of
-from autoscaler.model import GkePool, PoolWish
+from autoscaler.kube.gke_sizes import TAKEN
+from autoscaler.model import GkePool, Node, Pool, PoolWish
+from autoscaler.observe.gke_pools import GkePools
 from tests.contract.gke_api import PATH, GkeApi, busy, error
 from tests.contract.pools import wish
 
@@ -51,6 +54,7 @@ class Cluster:
 
 @pytest.fixture
 async def api() -> AsyncIterator[GkeApi]:
+    TAKEN.clear()
     async with GkeApi().serving() as serving:
         yield serving
 
@@ -87,6 +91,41 @@ async def test_a_pool_of_several_zones_is_sized_by_the_zone_and_says_so(api: Gke
     assert "6 nodes stand for 4" in note
     assert await resize(api, 3, 6) == ()
     assert api.sizes == [2, 2]
+
+
+async def size_seen(api: GkeApi, pools: GkePools, there: int) -> int:
+    await pools.refresh([POOL], 5.0)
+    pool = pools.pool(POOL, tuple(Node(f"node-{n}", 8) for n in range(there)))
+    assert isinstance(pool, Pool)
+    return pool.size
+
+
+async def test_nodes_that_gke_was_asked_for_count_until_they_are_there(api: GkeApi) -> None:
+    """Or each tick would ask for them again, and 3 of a pool that becomes 4 look like a raise."""
+    client, clock = GkeClient(FixedToken(), api.url), WalkingClock(0.0)
+    pools = GkePools(client, clock)
+    try:
+        assert await size_seen(api, pools, 2) == 2
+        await resize(api, 2, 4)
+        assert await size_seen(api, pools, 2) == 4
+        assert await size_seen(api, pools, 4) == 4
+        assert await size_seen(api, pools, 3) == 3  # one was taken back: asked for anew
+        api.refusal = busy()
+        await refused(api, 3, 4)
+        assert await size_seen(api, pools, 3) == 3
+    finally:
+        await client.close()
+
+
+async def test_nodes_asked_for_by_the_zone_count_in_all_zones(api: GkeApi) -> None:
+    api.pool["locations"] = ZONES
+    client = GkeClient(FixedToken(), api.url)
+    pools = GkePools(client, WalkingClock(0.0))
+    try:
+        await resize(api, 3, 4)
+        assert await size_seen(api, pools, 3) == 6
+    finally:
+        await client.close()
 
 
 async def test_a_zone_that_keeps_its_nodes_is_not_asked_again(api: GkeApi) -> None:

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from autoscaler.act.executor import ActionError
 from autoscaler.act.live import LiveExecutor
+from autoscaler.kube.managed import replicas_manager
 from autoscaler.model import Action
 from tests.contract.writing import (
     FLEET,
@@ -132,6 +134,27 @@ async def test_a_pause_between_the_look_and_the_write_is_heeded(
         with pytest.raises(ActionError, match="changed meanwhile"):
             await LiveExecutor(between, lambda: 10.0).execute(action(fresh_namespace, 4, 2))
     assert size(control_plane, path) == 4
+
+
+async def test_a_pause_that_no_watch_has_told_of_yet_is_heeded(
+    control_plane: ControlPlane, fresh_namespace: str
+) -> None:
+    control_plane.apply(deployment(fresh_namespace, 4))
+    path = path_of(fresh_namespace)
+    seen = control_plane.api.get(path)["metadata"]
+    wish = replace(
+        action(fresh_namespace, 4, 2),
+        resource_version=seen["resourceVersion"],
+        writer=str(replicas_manager(seen)),
+    )
+    note = "triton-autoscaler/paused"
+    control_plane.kubectl("annotate", "deployment/flower", "-n", fresh_namespace, f"{note}=fire")
+    with pytest.raises(ActionError, match=r"was paused .*by kubectl-annotate.*: fire"):
+        await execute(control_plane, wish)
+    assert size(control_plane, path) == 4
+    control_plane.kubectl("annotate", "deployment/flower", "-n", fresh_namespace, f"{note}-")
+    await execute(control_plane, wish)
+    assert size(control_plane, path) == 2, "a version that only moved keeps nobody from writing"
 
 
 async def test_the_target_made_anew_under_the_same_name_is_another_one(

@@ -10,13 +10,15 @@ from typing import Any
 
 from autoscaler.act.deletion_cost import ANNOTATION
 from autoscaler.kube.client import KubeError
+from autoscaler.kube.hands import PAUSED
 from tests.faults.nodes import NodePool
 from tests.faults.world import World
 
 Object = dict[str, Any]
 
 WALL = 1_795_248_000.0  # Unix time at true second 0
-TARGET = "/apis/apps/v1/namespaces/default/deployments/flower/scale"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+TARGET = f"{DEPLOYMENTS}/flower/scale"
 POOLS = "/apis/karpenter.sh/v1/nodepools/"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/ours/leases/lease"
 GPU_POD = {
@@ -46,6 +48,8 @@ class Api:
         """Raises KubeError as the client does."""
         if path == TARGET:
             return self._scale(method, body, who)
+        if path == DEPLOYMENTS:
+            return {"items": [self._whole()] if self.world.exists else []}
         if path.startswith(POOLS):
             return self._pool(method, path.removeprefix(POOLS), body)
         if path == "/api/v1/nodes":
@@ -80,6 +84,17 @@ class Api:
             "resourceVersion": str(world.version),
         }
         return {"metadata": metadata, "spec": {"replicas": world.replicas}}
+
+    def _whole(self) -> Object:
+        """With who paused it and who set its replicas, which a Scale does not show."""
+        world, managers = self.world, []
+        if world.writer is not None:
+            name, _, how = world.writer.partition(", ")
+            operation, _, part = how.partition(" of ")
+            manager = {"manager": name, "operation": operation, "subresource": part}
+            managers.append(manager | {"fieldsV1": {"f:spec": {"f:replicas": {}}}})
+        paused = {PAUSED: "true"} if world.hands.paused else {}
+        return {"metadata": {"name": "flower", "annotations": paused, "managedFields": managers}}
 
     def _pool_named(self, name: str) -> NodePool:
         return {"first": self.world.first, "second": self.world.second}[name]

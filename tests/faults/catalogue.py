@@ -28,8 +28,8 @@ FAULTS = (
     Fault(
         "conflict storm",
         writing.conflict_storm,
-        "each write is given up after three looks, decided anew the next tick, and made when "
-        "the storm is over",
+        "a write of the replicas is given up at its first conflict, one of a pool after three "
+        "looks; decided anew the next tick, and made when the storm is over",
         (
             f"{WRITES}::test_in_a_real_storm_every_attempt_ends_and_the_last_word_is_somebodys",
             f"{DAEMON}::test_a_writer_that_hammers_delays_us_and_loses_nothing",
@@ -70,7 +70,7 @@ FAULTS = (
     Fault(
         "leader cut off",
         writing.partition,
-        "the old leader stops 5 s before the new one may begin; its state is refused afterwards",
+        "the old leader stops 3 s before the new one may begin; its state is refused afterwards",
         (
             f"{FAILOVER}::test_an_old_leader_that_is_cut_off_stops_before_the_new_one_begins",
             f"{STATE}::test_a_leader_of_the_past_is_refused_whoever_wrote_since",
@@ -199,6 +199,16 @@ FAULTS = (
         cluster.drained,
         "replaced while its pods still serve; not counted on, not asked for twice",
         (f"{PODS}::test_the_pods_of_a_drained_node_are_told_before_they_are_gone",),
+    ),
+    Fault(
+        "node cordoned for hours",
+        cluster.cordoned,
+        "its pods are replaced, and stay beside as long as it lasts; the pool is not taken for "
+        "lost, and grows by other nodes",
+        (
+            f"{DECIDE}/test_nodes_in_doubt.py::test_a_node_cordoned_for_hours_does_not_stop_the_growth_of_its_pool",
+        ),
+        before=cluster.without_fallback,
     ),
     Fault(
         "spot interruption, 2 min notice",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from random import Random
@@ -156,6 +157,24 @@ async def drained(site: Site, random: Random) -> None:
         site.world.evict(node)
         await site.passes(GRACE)
         site.world.lose_node(node)
+
+
+def without_fallback(site: Site, random: Random) -> None:
+    """Nobody else to buy from: a pool that is taken for lost does not grow."""
+    policy = site.rules.policy
+    assert policy.nodes is not None
+    site.rules.policy = replace(policy, nodes=replace(policy.nodes, fallback=None))
+
+
+async def cordoned(site: Site, random: Random) -> None:
+    """Busy or empty, for hours: the load goes on meanwhile, and the next waves find it so."""
+    if site.world.first.nodes:
+        chosen = random.choice(site.world.first.nodes)
+        chosen.leaving = "cordoned"
+        hours = random.uniform(1.0, 3.0)
+        loop = asyncio.get_running_loop()
+        loop.call_later(hours * 3600.0, setattr, chosen, "leaving", None)
+    await site.passes(TICK)
 
 
 async def spot(site: Site, random: Random) -> None:

@@ -201,10 +201,13 @@ class Judge:
         self._full = any(pod.server.full for pod in self._world.ready if pod.server is not None)
 
     def wish(self, load: float) -> int:
-        """What a policy with this headroom should come to."""
-        rules = self._policy()
+        """What a policy with this headroom should come to, not counting on who is on a node that
+        is about to be lost: where two are needed and one more is on a cordoned node, three.
+        """
+        rules, world = self._policy(), self._world
         each = CAPACITY * (1 - rules.headroom)
-        return min(max(math.ceil(load / each), rules.replicas.min), rules.replicas.max)
+        going = sum(world.leaving(pod.node) is not None for pod in world.live)
+        return min(max(math.ceil(load / each) + going, rules.replicas.min), rules.replicas.max)
 
     @property
     def served(self) -> bool:

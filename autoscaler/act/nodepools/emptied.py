@@ -19,10 +19,11 @@ CONCURRENCY = 16
 
 
 async def check_lowering(
-    calls: Calls, wish: PoolWish, selector: str, where: str, *, group: str = ""
+    calls: Calls, wish: PoolWish, selector: str, where: str, *, api_version: str = "", has: int = 0
 ) -> None:
-    """Raises ActionError where a busy node could go. `selector` says which nodes are the pool's;
-    `group` is the API group of the pool, "" of one that takes nodes without a look at the pods.
+    """Raises ActionError where a busy node could go. `selector` says which nodes are the pool's,
+    `has` how many it has at least by its own word: a mistyped label finds none, and none is busy.
+    `api_version` is the pool's, "" of one that takes nodes without a look at the pods.
 
     Karpenter takes empty nodes first; Cluster API those that are marked, and the empty ones are
     marked here. Example: 3 nodes, 2 busy. 3 → 2 is done; 3 → 1 is not; and GKE's 3 → 2 is not.
@@ -30,6 +31,11 @@ async def check_lowering(
     if wish.after >= wish.before:
         return
     nodes = (await calls.look(NODES, f"the nodes of {where}", {"labelSelector": selector}))["items"]
+    if len(nodes) < has:
+        raise ActionError(
+            f"nodeSelector finds {len(nodes)} of {has} nodes of {where}, which is not lowered: "
+            "correct nodes.driver.scale.nodeSelector"
+        )
     counts = await _gpu_pods(calls, [node["metadata"]["name"] for node in nodes])
     empty = [node for node, count in zip(nodes, counts, strict=True) if not count]
     busy = len(nodes) - len(empty)
@@ -38,9 +44,10 @@ async def check_lowering(
             f"{where}: {busy} of its nodes have GPU pods on them, {wish.after} cannot carry them; "
             "observed again next tick"
         )
+    group = api_version.partition("/")[0]
     if not busy or group == KARPENTER:
         return
-    machines = [machine for node in empty if (machine := _machine(node))]
+    machines = [machine for node in empty if (machine := _machine(node, api_version))]
     if group != CLUSTER_API or len(machines) < wish.before - wish.after:
         raise ActionError(
             f"{where} may take any of its nodes, and {busy} of them have GPU pods on them: it is "
@@ -48,7 +55,7 @@ async def check_lowering(
         )
     going = machines[: wish.before - wish.after]
     # A mark of a lowering that was refused may be on a machine that is busy by now.
-    staying = [m for node in nodes if (m := _machine(node)) and m not in going]
+    staying = [m for node in nodes if (m := _machine(node, api_version)) and m not in going]
     for machine, mark in [*((m, None) for m in staying), *((m, "true") for m in going)]:
         await calls.merge(machine, {"metadata": {"annotations": {DELETE_MACHINE: mark}}}, where)
 
@@ -74,10 +81,12 @@ def _has_gpu(pod: Json) -> bool:
     return named or bool(spec.get("resourceClaims"))
 
 
-def _machine(node: Json) -> str | None:
-    """The path of Cluster API's Machine behind a node, where the node says it."""
+def _machine(node: Json, api_version: str) -> str | None:
+    """The path of Cluster API's Machine behind a node, where the node says it; of the version that
+    the pool is asked by: a cluster may have ceased to serve the other.
+    """
     said: dict[str, Any] = node["metadata"].get("annotations") or {}
     name, namespace = said.get(MACHINE), said.get(MACHINE_NAMESPACE)
     if not name or not namespace:
         return None
-    return f"/apis/{CLUSTER_API}/v1beta1/namespaces/{namespace}/machines/{name}"
+    return f"/apis/{api_version}/namespaces/{namespace}/machines/{name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from autoscaler.act.executor import ActionError
-from autoscaler.act.nodepools.calls import Calls, check_size
+from autoscaler.act.nodepools.calls import Calls, Json, check_size
 from autoscaler.act.nodepools.emptied import check_lowering
 from autoscaler.model import PoolWish, ScaledPool, Target
 
@@ -60,7 +60,8 @@ async def resize(
         wish,
         ",".join(f"{key}={value}" for key, value in selector.items()),
         where,
-        group=driver.api_version.partition("/")[0],
+        api_version=driver.api_version,
+        has=_nodes_at_least(pool, scale) if driver.node_selector else 0,  # else it is Karpenter's
     )
     seen = scale["metadata"]
     known = ("name", "namespace", "uid", "resourceVersion")
@@ -78,3 +79,13 @@ async def resize(
             "webhook of this cluster changes such writes"
         )
     return ()
+
+
+def _nodes_at_least(pool: Json, scale: Json) -> int:
+    """By its own word: of a MachineDeployment those that are Ready (`replicas` are machines, with
+    and without a node), of a NodePool `nodes`, of any other kind the replicas of its Scale.
+    """
+    status = pool.get("status") or {}
+    of_scale = (scale.get("status") or {}).get("replicas")
+    said = (status.get("readyReplicas"), status.get("nodes"), of_scale)
+    return next((count for count in said if isinstance(count, int)), 0)

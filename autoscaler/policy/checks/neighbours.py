@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 
 from autoscaler.policy.diagnostics import Finding, Route
 from autoscaler.policy.entry import Entry
+from autoscaler.policy.pools import DriverPart
 from autoscaler.policy.registry import check_set
 
 
@@ -54,3 +55,36 @@ def duplicate_name(entries: list[Entry]) -> Iterator[tuple[Entry, Finding]]:
         "a policy of this name is already",
         "rename one of them, or give them namespaces",
     )
+
+
+@check_set(
+    "shared-pool",
+    "two policies size the same node pool (`scale` or `gke`), as driver or fallback.",
+    "Each knows of its own replicas only: 4 → 3 nodes by one, 3 → 4 by the other, for ever.",
+)
+def shared_pool(entries: list[Entry]) -> Iterator[tuple[Entry, Finding]]:
+    first: dict[Hashable, tuple[Entry, Route]] = {}
+    for entry in entries:
+        for key, route in _pools(entry):
+            other, there = first.setdefault(key, (entry, route))
+            if other is not entry:
+                place = f"{other.file}:{other.tree.mark(there).line}"
+                message = f"this pool is already sized by the policy at {place}"
+                remedy = "ask its autoscaler for room (driver: {capacityBuffer: {}}), or give "
+                yield entry, Finding(route, message, f"{remedy}each policy a pool of its own")
+
+
+def _pools(entry: Entry) -> Iterator[tuple[Hashable, Route]]:
+    """The pools that it sizes in nodes, and where their names stand."""
+    nodes = entry.spec.nodes
+    if nodes is None:
+        return
+    named: dict[str, DriverPart | None] = {"driver": nodes.driver, "fallback": nodes.fallback}
+    for name, driver in named.items():
+        if driver is not None and (pool := driver.scale) is not None:
+            group = pool.api_version.rpartition("/")[0]
+            key = ("scale", group, pool.kind, pool.namespace, pool.name)
+            yield key, ("spec", "nodes", name, "scale", "name")
+        elif driver is not None and (gke := driver.gke) is not None:
+            place = ("gke", gke.project, gke.location, gke.cluster, gke.pool)
+            yield place, ("spec", "nodes", name, "gke", "pool")

@@ -52,10 +52,9 @@ class Chosen:
 
     def _of_fleet(self, watched: Watched, trust: Trust) -> list[Labelled] | None:
         """Silence of a pod that is not Ready is not missing: it starts and has nothing to tell."""
-        pods = watched.observation.pods if watched.observation else ()
         parts = [
             (model, part)
-            for pod in pods
+            for pod in watched.pods
             for model, part in self.of_pod(watched, pod, trust)
             if pod.ready or not isinstance(part, Missing)
         ]

@@ -126,7 +126,7 @@ class _Lookup:
                     self._add(value, trust, "/v1", "Pod", watched.target.namespace, pod.name)
 
     def _selected(self, watched: Watched) -> Iterator[Pod]:
-        pods = watched.observation.pods if watched.observation else ()
+        pods = watched.pods
         name, selector = self.asked.name, self.asked.objects
         if name != ALL:
             pods = tuple([pod for pod in pods if pod.name == name])

@@ -1,6 +1,7 @@
 """What one tick leaves to be asked about: built once, frozen, read by every request until the next.
 
-Pods that are gone, terminating or somebody else's are not in the observations and so not here.
+Pods that are gone or somebody else's are not in the observations and so not here; terminating ones
+are there for the GPUs they hold, and `Watched.pods` leaves them out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from autoscaler.model import (
     Metric,
     Missing,
     Observation,
+    Pod,
     Policy,
     Sample,
     Target,
@@ -55,11 +57,17 @@ class Watched:
         return f"{self.target.kind} {self.target.namespace}/{self.target.name}"
 
     @property
+    def pods(self) -> tuple[Pod, ...]:
+        """Those that an HPA may hear of: a terminating one would be a silent pod to it."""
+        seen = self.observation.pods if self.observation else ()
+        return tuple([pod for pod in seen if not pod.terminating])
+
+    @property
     def blind(self) -> str | None:
         """Why nothing at all is known of its pods; None where something is."""
         if self.observation is None:
             return f"{self.name} was not observed yet"
-        if not self.observation.pods and isinstance(self.observation.replicas, Missing):
+        if not self.pods and isinstance(self.observation.replicas, Missing):
             return self.observation.replicas.missing
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from autoscaler.act.executor import ActionError, DryRun, Refused, describe
 from autoscaler.act.live import SILENT_FOR, WRITE_WITHIN, LiveExecutor
 from autoscaler.act.refusal import not_looked, not_written
 from autoscaler.kube.client import KubeError
+from autoscaler.kube.hands import PAUSED
+from autoscaler.model import Action
 from tests.unit.act.decisions import marked, resized, scaled
 from tests.unit.run.world import JumpyClock
 
@@ -166,6 +169,89 @@ async def test_a_webhook_that_changes_the_write_is_found_out() -> None:
     api.makes = 4
     with pytest.raises(ActionError, match="asked for 9 replicas, the API server made it 4"):
         await executor(api).execute(scaled(2, 9))
+
+
+# --- what came since it was observed -----------------------------------------------------------
+
+LISTED = "/apis/apps/v1/namespaces/default/deployments"
+
+
+class Changed(Api):
+    """A Deployment at version 7, which shows who paused it and who set its replicas."""
+
+    def __init__(self, *managers: dict[str, Any], paused: str | None = None) -> None:
+        super().__init__(4)
+        self.metadata: dict[str, Any] = {"name": "flower", "managedFields": list(managers)}
+        if paused is not None:
+            self.metadata["annotations"] = {PAUSED: paused}
+        self.there = True
+        self.refuses: KubeError | None = None
+        self.asked: list[tuple[str, Any]] = []
+
+    async def get(self, path: str, query: Any = None, within: float = 5.0) -> Any:
+        if path.endswith("/scale"):
+            return await super().get(path, query, within)
+        await self._answer(within)
+        self.asked.append((path, query))
+        if self.refuses is not None:
+            raise self.refuses
+        return {"items": [{"metadata": self.metadata, "spec": {"replicas": 4}}] * self.there}
+
+
+def manager(name: str, *field: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for key in reversed(field):
+        fields = {key: fields}
+    at = "2026-11-21T08:00:00Z"
+    return {"manager": name, "operation": "Apply", "time": at, "fieldsV1": fields}
+
+
+def seen_at(version: str | None, writer: str | None = None) -> Action:
+    return replace(scaled(4, 2), resource_version=version, writer=writer)
+
+
+async def test_a_pause_that_no_watch_has_told_of_yet_is_heeded_and_says_whose_it_is() -> None:
+    """Decided at version 5; `kubectl annotate` made it 7 and left the replicas as they were."""
+    by = manager("kubectl-annotate", "f:metadata", "f:annotations", f"f:{PAUSED}")
+    api = Changed(by, paused="incident 7")
+    with pytest.raises(ActionError, match=r"paused .*by kubectl-annotate.*: incident 7"):
+        await executor(api).execute(seen_at("5"))
+    assert api.writes == []
+    assert api.asked == [(LISTED, {"fieldSelector": "metadata.name=flower"})]
+
+
+async def test_a_server_side_apply_of_the_same_replicas_is_not_written_over_at_once() -> None:
+    api = Changed(manager("argocd", "f:spec", "f:replicas"))
+    with pytest.raises(ActionError, match=r"argocd, Apply, .* since it was observed"):
+        await executor(api).execute(seen_at("5"))
+    assert api.writes == []
+    known = "argocd, Apply, 2026-11-21T08:00:00Z"
+    await executor(api).execute(seen_at("5", writer=known))
+    assert len(api.writes) == 1, "who was known when it was decided holds nothing up"
+
+
+async def test_a_new_status_costs_a_look_and_not_the_write() -> None:
+    api = Changed(manager("kube-controller-manager", "f:status", "f:replicas"), paused="false")
+    await executor(api).execute(seen_at("5"))
+    assert len(api.asked) == len(api.writes) == 1
+
+
+@pytest.mark.parametrize("version", ["7", None])
+async def test_what_has_not_changed_is_not_looked_at_twice(version: str | None) -> None:
+    api = Changed(paused="incident 7")
+    await executor(api).execute(seen_at(version))
+    assert api.asked == []
+
+
+async def test_what_cannot_be_looked_at_again_is_not_written() -> None:
+    api = Changed()
+    api.refuses = KubeError('HTTP 403: User "x" cannot list resource "deployments"', 403)
+    with pytest.raises(ActionError, match="bind ClusterRole triton-autoscaler-reads-targets"):
+        await executor(api).execute(seen_at("5"))
+    api.refuses, api.there = None, False
+    with pytest.raises(ActionError, match="not there any more"):
+        await executor(api).execute(seen_at("5"))
+    assert api.writes == []
 
 
 # --- which pods go first -----------------------------------------------------------------------

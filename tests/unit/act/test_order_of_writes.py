@@ -9,6 +9,7 @@ import pytest
 from autoscaler.act.actions import plan
 from autoscaler.model import (
     Decision,
+    Hands,
     Observation,
     Pod,
     Policy,
@@ -60,11 +61,12 @@ def test_nodes_are_asked_for_before_the_pods_that_need_them() -> None:
 
 def test_which_pods_go_first_is_written_before_they_go() -> None:
     decision = decided(4, 2, a=-1, b=-1)
-    mark, scale = plan(SCALING, decision, seen(4))
+    hands = Hands(writer="kubectl, Update of scale")
+    mark, scale = plan(SCALING, decision, replace(seen(4), hands=hands))
     assert (mark.kind, scale.kind) == ("deletionCost", "scale")
     assert mark.deletion_costs == {"a": -1, "b": -1}
     assert scale.deletion_costs == {}
-    assert scale.resource_version == "41"
+    assert (scale.resource_version, scale.writer) == ("41", "kubectl, Update of scale")
 
 
 def test_nodes_go_down_on_a_tick_without_a_scale_and_with_the_pods_gone() -> None:

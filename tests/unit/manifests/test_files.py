@@ -9,7 +9,7 @@ import click
 import pytest
 
 from autoscaler.act.nodepools.calls import COMPONENT
-from autoscaler.act.refusal import ROLE
+from autoscaler.act.refusal import LISTS, ROLE
 from autoscaler.cli.run import command as run
 from autoscaler.policy import load
 from autoscaler.run.doctor.checks.access import READS, SCALES
@@ -79,7 +79,7 @@ def test_what_the_daemon_tells_a_reader_to_apply_is_shipped() -> None:
         for document in documents(path)
         if isinstance(document, dict) and document.get("kind") in ("ClusterRole", "Role")
     }
-    assert {("ClusterRole", name) for name in (READS, SCALES, ROLE)} <= shipped
+    assert {("ClusterRole", name) for name in (READS, SCALES, LISTS, ROLE)} <= shipped
     assert ("ClusterRole", "triton-autoscaler-sees-nodes") in shipped
     for component in ("scale", "high-availability", "nodepools"):
         assert (MANIFESTS / "components" / component / "kustomization.yaml").exists()

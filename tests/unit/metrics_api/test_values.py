@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from autoscaler.model import Missing, Replicas, Sample
+from autoscaler.model import Missing, Pod, Replicas, Sample
 from tests.unit.decide.fleets import POLICY, model
 from tests.unit.metrics_api.served import (
     CUSTOM,
@@ -262,6 +262,15 @@ async def test_other_deployments_pods_never_appear(api: Served) -> None:
     }
     both = await api.get(f"{PODS}?labelSelector=app+in+%28flower%2Ciris%29")
     assert set(both.values) == {"flower-a", "flower-b", "iris-a"}
+
+
+async def test_a_terminating_pod_is_never_served_and_makes_no_sum_unknown(api: Served) -> None:
+    leaving = Pod("flower-b", terminating=True)
+    api.tick(fleet("flower", pod("flower-a", model(NOW, 30.0)), leaving))
+    assert set((await api.get(PODS)).values) == {"flower-a"}
+    assert (await api.get(f"{TARGET}/request_rate")).values == {"flower": "30"}
+    api.tick(fleet("flower", leaving, replicas=Missing(STALLED)))
+    assert (await api.get(PODS)).status == 503
 
 
 async def test_pods_whose_labels_are_unknown_are_not_guessed(api: Served) -> None:

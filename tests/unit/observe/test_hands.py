@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from autoscaler.model import Target
-from autoscaler.observe.hands import (
+from autoscaler.kube.hands import (
     NO_HANDS,
     Owner,
     freeze_of,
@@ -15,6 +14,7 @@ from autoscaler.observe.hands import (
     hpa_of,
     scaled_object_of,
 )
+from autoscaler.model import Target
 from autoscaler.observe.scalers import Scalers
 
 FLOWER = Target("default", "flower")

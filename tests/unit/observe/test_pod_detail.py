@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from autoscaler.model import Pod
-from autoscaler.observe.pod_detail import LONGEST, gpus_of, pod_of
+from autoscaler.observe.pod_detail import gpus_of, pod_of
+from autoscaler.units import LONGEST
 
 CREATED = 1795248000.0  # 2026-11-21T08:00:00Z
 

@@ -8,8 +8,9 @@ import pytest
 
 from autoscaler.clock import WalkingClock
 from autoscaler.kube.client import KubeError
+from autoscaler.kube.gke_sizes import TAKEN
 from autoscaler.model import GkePool, Missing, Node, Pool
-from autoscaler.observe.gke_pools import LOOK_EVERY, GkePools
+from autoscaler.observe.gke_pools import FORGOTTEN_AFTER, LOOK_EVERY, GkePools
 from autoscaler.observe.pool_objects import failed_claim, trimmer
 
 METADATA = {"name": "gpu", "resourceVersion": "7", "creationTimestamp": "2026-11-21T08:00:00Z"}
@@ -156,3 +157,13 @@ async def test_the_gke_api_is_rationed() -> None:
         await pools.refresh([DRIVER], 1.0)
         await clock.sleep(5.0)
     assert api.asked == 60 / LOOK_EVERY
+
+
+async def test_gke_nodes_that_never_come_are_asked_for_anew_after_a_while() -> None:
+    clock = WalkingClock(0.0)
+    pools = GkePools(Gke({}), clock)
+    await pools.refresh([DRIVER], 1.0)
+    TAKEN[DRIVER] = 4
+    assert pools.pool(DRIVER, NODES) == Pool(size=4, nodes=NODES)
+    await clock.sleep(FORGOTTEN_AFTER + 1.0)
+    assert pools.pool(DRIVER, NODES) == Pool(size=2, nodes=NODES)

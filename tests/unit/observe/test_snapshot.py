@@ -83,14 +83,23 @@ def test_kube_metrics_adapter_97_ghosts_are_left_out_and_counted() -> None:
     assert note.endswith("dead2, …")
 
 
-def test_terminating_and_finished_pods_are_left_out() -> None:
-    pods = (Pod(A), Pod(B, terminating=True), Pod(C, ready=False, phase="Failed"))
+def test_a_terminating_pod_is_seen_for_its_gpus_and_its_load_is_not() -> None:
+    pods = (Pod(A), Pod(B, terminating=True, node="g-1", gpus=2))
+    seen = one(readings({A: reading(), B: reading()}), cluster(*pods))
+    assert names(seen) == [A, B]
+    assert seen.pods[1] == pods[1], "its node and GPUs, and no signals"
+    assert seen.notes == (f"1 pod terminating, still on their GPUs: {B}",)
+
+
+def test_finished_pods_are_left_out_even_where_a_finalizer_keeps_them() -> None:
+    pods = (
+        Pod(A),
+        Pod(B, terminating=True, phase="Succeeded"),
+        Pod(C, ready=False, phase="Failed"),
+    )
     seen = one(readings({A: reading(), B: reading(), C: reading()}), cluster(*pods))
     assert names(seen) == [A]
-    assert seen.notes == (
-        f"1 pod terminating, left out: {B}",
-        f"1 pod over (failed or completed), left out: {C}",
-    )
+    assert seen.notes == (f"2 pods over (failed or completed), left out: {B}, {C}",)
 
 
 def test_other_deployments_pods_are_nobody_of_ours() -> None:

@@ -163,6 +163,34 @@ def test_a_policys_own_namespace_does_not_hide_that_the_target_is_the_same() -> 
     assert checks(found) == ["duplicate-target"]
 
 
+NODE_POOL = "{scale: {apiVersion: karpenter.sh/v1, kind: NodePool, name: gpu}}"
+GKE = "{gke: {project: p, location: l, cluster: c, pool: gpu}}"
+BUFFER = "{capacityBuffer: {}}"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "refused"),
+    [
+        (f"driver: {NODE_POOL}", f"driver: {NODE_POOL.replace('v1,', 'v1beta1,')}", True),
+        (f"driver: {GKE}", f"driver: {BUFFER}, fallback: {GKE}", True),
+        (f"driver: {NODE_POOL}", f"driver: {NODE_POOL.replace('gpu', 'other')}", False),
+        (f"driver: {GKE}", f"driver: {GKE.replace('cluster: c', 'cluster: d')}", False),
+        (f"driver: {BUFFER}", f"driver: {BUFFER}", False),
+    ],
+    ids=["another version", "the fallback", "another pool", "another cluster", "buffers"],
+)
+def test_two_policies_do_not_fight_over_the_size_of_one_pool(
+    one: str, other: str, refused: bool
+) -> None:
+    texts = {
+        f"{name}.yaml": policy_text(
+            "mode: scale", f"nodes: {{spare: 1, gpusPerNode: 4, {nodes}}}", name=name
+        )
+        for name, nodes in (("flower", one), ("tulip", other))
+    }
+    assert checks(load_texts(texts)) == (["shared-pool"] if refused else [])
+
+
 def test_lower_below_is_compared_with_the_sla_where_raise_above_is_left_out() -> None:
     text = policy_text("objectives: [{queueTime: {lowerBelow: 50ms}}]")
     assert checks(load_text(text)) == ["lower-not-below-raise"]

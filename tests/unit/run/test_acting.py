@@ -8,7 +8,7 @@ import pytest
 
 from autoscaler.act.executor import ActionError
 from autoscaler.model import Action, Decision, GpuBudget, Observation, Policy, Replicas, State
-from autoscaler.run.acting import LATEST, act
+from autoscaler.run.acting import FREEZE_WITHIN, LATEST, Freeze, act
 from autoscaler.run.budgets import for_namespace
 from autoscaler.run.deciding import Decided
 from autoscaler.run.leadership import Alone
@@ -53,10 +53,16 @@ class Writing:
         self.done.append(f"{action.kind} {action.policy}")
 
 
-async def carried_out(executor: Writing, *all_: Decided) -> list[str]:
+async def carried_out(executor: Writing, *all_: Decided, freeze: Freeze | None = None) -> list[str]:
     alone = Alone()
     _, faults = await act(
-        all_, executor, alone, alone.term, saved=True, monotonic=lambda: executor.now
+        all_,
+        executor,
+        alone,
+        alone.term,
+        saved=True,
+        freeze=freeze,
+        monotonic=lambda: executor.now,
     )
     return [fault.text for fault in faults]
 
@@ -85,6 +91,46 @@ async def test_who_needs_more_comes_before_who_needs_less() -> None:
     executor = Writing()
     await carried_out(executor, decided("less", 4, 2), decided("more", 1, 2))
     assert executor.done == ["scale default/more", "scale default/less"]
+
+
+class Switch:
+    """The freeze: what is said of it, or how asking for it fails."""
+
+    def __init__(self, said: str | None = None, error: Exception | None = None) -> None:
+        self.said, self.error = said, error
+        self.withins: list[float] = []
+
+    async def __call__(self, within: float) -> str | None:
+        self.withins.append(within)
+        if self.error is not None:
+            raise self.error
+        return self.said
+
+
+async def test_a_freeze_that_no_watch_has_told_of_yet_stops_the_writes_and_says_who() -> None:
+    executor, switch = Writing(), Switch("ConfigMap ns/triton-autoscaler-freeze (by jo): fire")
+    said = await carried_out(
+        executor, decided("flower", 4, 2), decided("iris", 1, 2), freeze=switch
+    )
+    assert executor.done == []
+    assert said == [f"not written: scaling is paused, {switch.said}"] * 2
+    assert switch.withins == [FREEZE_WITHIN], "one look a tick, not one a write"
+
+
+async def test_without_a_freeze_the_writes_go_on_and_a_tick_without_any_asks_nobody() -> None:
+    executor, switch = Writing(), Switch()
+    assert await carried_out(executor, decided("flower", 2, 2), freeze=switch) == []
+    assert switch.withins == []
+    await carried_out(executor, decided("flower", 2, 3), freeze=switch)
+    assert executor.done == ["scale default/flower"]
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), RuntimeError("no such thing")])
+async def test_a_freeze_that_cannot_be_looked_at_stops_the_writes(error: Exception) -> None:
+    executor = Writing()
+    (said,) = await carried_out(executor, decided("flower", 2, 3), freeze=Switch(error=error))
+    assert executor.done == []
+    assert said.startswith("not written: scaling is paused, ")
 
 
 @pytest.fixture

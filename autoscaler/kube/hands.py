@@ -1,4 +1,7 @@
-"""Who else has a hand on a target's replicas: read from objects' JSON, told in words."""
+"""Who else has a hand on a target's replicas: read from objects' JSON, told in words.
+
+Here, and not in `observe`, since the look right before a write reads the same.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autoscaler.kube.managed import annotator, author, replicas_manager
 from autoscaler.model import Hands
-from autoscaler.observe.managed import annotator, author, replicas_manager
-from autoscaler.observe.pod_detail import shortened
+from autoscaler.units import shortened
 
 PAUSED = "triton-autoscaler/paused"
 FREEZE = "triton-autoscaler-freeze"
