@@ -28,15 +28,35 @@ async def resize(
 
     Raises ActionError.
     """
-    from autoscaler.kube.client import KubeError
-    from autoscaler.kube.pool_owner import owner_of
-
     calls = Calls(client, within, dry_run=dry_run)
     where = (
         f"{driver.kind} {driver.namespace}/{driver.name}"
         if driver.namespace
         else (f"{driver.kind} {driver.name}")
     )
+    path, pool = await _nobodys(calls, target, driver, where, within)
+    scale = await calls.look(f"{path}/scale", where)
+    check_size(scale, wish.before, where)
+    selector = driver.node_selector or {KARPENTER_POOL: driver.name}
+    await check_lowering(
+        calls,
+        wish,
+        ",".join(f"{key}={value}" for key, value in selector.items()),
+        where,
+        api_version=driver.api_version,
+        has=_nodes_at_least(pool, scale) if driver.node_selector else 0,  # else it is Karpenter's
+    )
+    await _put(calls, f"{path}/scale", scale, wish.after, where)
+    return ()
+
+
+async def _nobodys(
+    calls: Calls, target: Target, driver: ScaledPool, where: str, within: float
+) -> tuple[str, Json]:
+    """Its path and itself, if there is one and nobody else sizes it. Raises ActionError."""
+    from autoscaler.kube.client import KubeError
+    from autoscaler.kube.pool_owner import owner_of
+
     try:
         path = await calls.paths.pool(driver, target, within)
     except KubeError as error:
@@ -52,33 +72,26 @@ async def resize(
         raise ActionError(
             f"{where} is never resized by us: {owner}; use driver capacityBuffer to ask its owner"
         )
-    scale = await calls.look(f"{path}/scale", where)
-    check_size(scale, wish.before, where)
-    selector = driver.node_selector or {KARPENTER_POOL: driver.name}
-    await check_lowering(
-        calls,
-        wish,
-        ",".join(f"{key}={value}" for key, value in selector.items()),
-        where,
-        api_version=driver.api_version,
-        has=_nodes_at_least(pool, scale) if driver.node_selector else 0,  # else it is Karpenter's
-    )
+    return path, pool
+
+
+async def _put(calls: Calls, path: str, scale: Json, size: int, where: str) -> None:
+    """With the version that was looked at. Raises ActionError, also where a webhook changed it."""
     seen = scale["metadata"]
     known = ("name", "namespace", "uid", "resourceVersion")
     body = {
         "apiVersion": "autoscaling/v1",
         "kind": "Scale",
         "metadata": {key: seen[key] for key in known if key in seen},
-        "spec": {"replicas": wish.after},
+        "spec": {"replicas": size},
     }
-    answer = await calls.put(f"{path}/scale", body, where)
+    answer = await calls.put(path, body, where)
     made = int((answer.get("spec") or {}).get("replicas", 0))
-    if made != wish.after:
+    if made != size:
         raise ActionError(
-            f"{where}: asked for {wish.after} nodes, the API server made it {made}: an admission "
+            f"{where}: asked for {size} nodes, the API server made it {made}: an admission "
             "webhook of this cluster changes such writes"
         )
-    return ()
 
 
 def _nodes_at_least(pool: Json, scale: Json) -> int:
