@@ -39,6 +39,10 @@ class Change:
         return self.before != self.after
 
 
+# Characters that fit a card of the head; where one figure is longer, all are told in lines.
+CARD = 24
+
+
 def write_report(
     path: Path,
     title: str,
@@ -151,7 +155,8 @@ def _summary(summary: Summary) -> str:
     facts = (
         f"<div><dt>{escape(what)}</dt><dd>{escape(figure)}</dd></div>" for what, figure in summary
     )
-    return f'<dl class="facts">{"".join(facts)}</dl>'
+    told = max(len(figure) for _, figure in summary) > CARD
+    return f'<dl class="{"told" if told else "facts"}">{"".join(facts)}</dl>'
 
 
 def _panel(
