@@ -1,7 +1,8 @@
 """What a policy would have done over recorded time, beside what really ran.
 
 pull        range queries in chunks, kept on disk as they arrive     questions, probe, pull,
-                                                                     range_api, chunks, cache
+                                                                     range_api, chunks, cache,
+                                                                     interrupt
 history     raw counters by pod, and what is odd about them          history, build, notes, findings
 replay      `decide` over the recorded observations, no model        observations, replay
 what ran    its GPU-hours, waits and missed minutes                  flows, recorded

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoscaler.observe.answer import QueryError, read_result
+from autoscaler.sim.backtest import interrupt
 from autoscaler.sim.backtest.chunks import Chunk, chunks
 from autoscaler.sim.backtest.findings import BacktestError, Finding, between
 from autoscaler.sim.backtest.questions import Question
@@ -85,10 +86,13 @@ def pull(
     """
     work = _Work(api, progress or Progress(), told)
     pieces = chunks(start, end, step, series)
-    for question in asked:
-        for chunk in pieces:
-            work.send(question, chunk)
-    work.run()
+    with interrupt.deferred() as interrupted:
+        for question in asked:
+            for chunk in pieces:
+                work.send(question, chunk)
+        work.run(interrupted)
+    if interrupted():
+        raise KeyboardInterrupt
     return _in_order(work, asked)
 
 
@@ -107,18 +111,21 @@ class _Work:
         self._under_way[future] = (question, chunk)
         self.progress.of += 1
 
-    def run(self) -> None:
-        while self._under_way:
-            done, _ = wait(self._under_way, timeout=0.5, return_when=FIRST_COMPLETED)
-            for future in done:
-                question, chunk = self._under_way.pop(future)
-                try:
-                    self._take(question, chunk, future.result())
-                except QueryError as error:
-                    self._again(question, chunk, str(error))
-            if self._silent >= SILENT:
-                self._give_up()
-            self._told(self.progress)
+    def run(self, interrupted: Callable[[], bool]) -> None:
+        while self._under_way and not interrupted():
+            self._advance()
+
+    def _advance(self) -> None:
+        done, _ = wait(self._under_way, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future in done:
+            question, chunk = self._under_way.pop(future)
+            try:
+                self._take(question, chunk, future.result())
+            except QueryError as error:
+                self._again(question, chunk, str(error))
+        if self._silent >= SILENT:
+            self._give_up()
+        self._told(self.progress)
 
     def _take(self, question: Question, chunk: Chunk, body: Body) -> None:
         self._silent = self._silent if body.cached else 0

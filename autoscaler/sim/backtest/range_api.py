@@ -31,6 +31,9 @@ TIMEOUT = 120.0  # Prometheus' own limit on a query
 TRIES = 3
 # What was scraped just now may still change (remote write, late samples): not kept on disk.
 SETTLED = 600.0
+# Seconds of cutting what is under way; where a query was interrupted in this very thread nobody may
+# be left to count it off.
+CUT_WITHIN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ class RangeApi:
         """Cuts what is under way, and what a worker was just about to send."""
         self._stopped = True
         self.pool.shutdown(wait=False, cancel_futures=True)
-        while self._busy:
+        until = time.monotonic() + CUT_WITHIN
+        while self._busy and time.monotonic() < until:
             for wire in tuple(self._wires):
                 wire.cut()
             time.sleep(0.02)
