@@ -17,6 +17,7 @@ from autoscaler.units import format_duration
 
 if TYPE_CHECKING:
     from autoscaler.kube.client import KubeClient
+    from autoscaler.kube.gke import GkeClient
 
 # Seconds for all requests of one action. The lease lasts 15 s and is given up 10 s after its last
 # renewal began, so that a write that hangs is over before another daemon may write.
@@ -41,6 +42,7 @@ class LiveExecutor:
         dry_run: bool = False,
         clock: Clock | None = None,
         say: Callable[[str], None] = lambda _: None,
+        engine: GkeClient | None = None,
     ) -> None:
         from autoscaler.kube.paths import FIELD_MANAGER, Paths
 
@@ -54,6 +56,7 @@ class LiveExecutor:
         self._clock = clock or SystemClock()
         self._silent_at = -math.inf
         self._say = say
+        self._engine = engine
         self._said: set[str] = set()
 
     async def execute(self, action: Action) -> None:
@@ -121,7 +124,14 @@ class LiveExecutor:
         if action.pool is None:
             raise ActionError(f"cannot {describe(action)}: the action names no pool")
         driver = DRIVERS[type(action.pool.driver)]
-        for note in await driver(self._client, action, deadline=left(), dry_run=self._dry_run):
+        notes = await driver(
+            self._client,
+            action,
+            deadline=left(),
+            dry_run=self._dry_run,
+            engine=self._engine,
+        )
+        for note in notes:
             if note not in self._said:
                 self._said.add(note)
                 self._say(note)

@@ -12,8 +12,8 @@ minutes. It is set beside the loss of a constant margin that asks for as much: t
 higher of the two windows, which is what `demand` sizes by, and 4 % on top where the candidate asks
 for 4 % more on average. What is no better than the same GPUs as headroom is not worth having, and
 mere raising would always look good at such a price of shortfall. A candidate is trusted once ENOUGH
-guesses were judged and its loss is under TRUSTED of the margin's. On most traffic the trend of 5
-minutes is noise and is not trusted; that of 15 or 30 often is.
+guesses were judged and its loss is under TRUSTED of the margin's. How often that is, by look-back:
+docs/reference/forecast.md.
 """
 
 from __future__ import annotations

@@ -87,12 +87,18 @@ class DefaultTokens:
 
 
 class GkeClient:
-    """Every call ends within so many seconds and raises GkeError, a KubeError, in words."""
+    """Every call ends within so many seconds and raises GkeError, a KubeError, in words.
+
+    `taken`: nodes a zone of the setSize that was last taken, by pool, for whoever reads the pools:
+    the API tells no size but the one of a pool's making. It is of this process: a daemon that
+    takes over counts the nodes until it has asked itself.
+    """
 
     def __init__(self, tokens: Tokens | None = None, url: str = URL) -> None:
         self._tokens = tokens or DefaultTokens()
         self._url = url
         self._session: Any = None
+        self.taken: dict[GkePool, int] = {}
 
     async def close(self) -> None:
         if self._session is not None:

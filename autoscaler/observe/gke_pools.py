@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from autoscaler.clock import Clock
-from autoscaler.kube.gke_sizes import TAKEN
 from autoscaler.model import GkePool, Missing, Node, Pool
 from autoscaler.units import shortened
 
@@ -20,6 +19,8 @@ GKE_POOL = "cloud.google.com/gke-nodepool"
 
 
 class GkeApi(Protocol):
+    taken: dict[GkePool, int]  # nodes a zone that it was asked for since this was last looked at
+
     async def node_pool(self, driver: GkePool, within: float) -> Mapping[str, Any]:
         """The NodePool of the Kubernetes Engine API v1. Raises KubeError."""
 
@@ -57,8 +58,9 @@ class GkePools:
         each tick; and 3, wanted now, would look like a raise, for which GKE may take any node.
         """
         now = self._clock.monotonic()
-        if driver in TAKEN:
-            self._asked[driver] = TAKEN.pop(driver), now
+        taken = self._api.taken if self._api is not None else {}
+        if driver in taken:
+            self._asked[driver] = taken.pop(driver), now
         per_zone, since = self._asked.get(driver, (0, now))
         if there >= per_zone * zones or now - since > FORGOTTEN_AFTER:
             self._asked.pop(driver, None)

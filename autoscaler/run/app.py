@@ -84,8 +84,15 @@ class App:
         self.clock: Clock = SystemClock() if replay is None else WalkingClock(replay)
         self.source = source
         self._client = client
+        self._gke = GkeClient()  # asks nobody before a policy names a pool there
         decided = writing(
-            settings.writes, policies.policies, client, self.clock, log, replay=replay is not None
+            settings.writes,
+            policies.policies,
+            client,
+            self.clock,
+            log,
+            replay=replay is not None,
+            engine=self._gke,
         )
         self.executor = decided.executor
         self.leadership = decided.leadership
@@ -106,7 +113,6 @@ class App:
         self.telemetry.causes(get_args(Cause))
         own = settings.writes.lease.namespace
         self._cluster = _cluster(client, self.clock, own, watches=settings.watches)
-        self._gke = GkeClient()  # asks nobody before a policy names a pool there
         self._pools = KubernetesPools(client, self.clock, self._gke) if client else None
         self._events = (
             EventRecorder(client, self.clock, uid_of=self._uid)

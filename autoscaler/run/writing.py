@@ -17,6 +17,7 @@ from autoscaler.run.state import FileStates, MemoryStates, States
 
 if TYPE_CHECKING:
     from autoscaler.kube.client import KubeClient
+    from autoscaler.kube.gke import GkeClient
     from autoscaler.kube.lease import Elector
 
 LEASE = "triton-autoscaler"
@@ -83,6 +84,7 @@ def writing(
     log: Any,
     *,
     replay: bool = False,
+    engine: GkeClient | None = None,
 ) -> Writing:
     """Put together; asks nobody yet. `policies` are those of the start."""
     elector = None
@@ -99,7 +101,12 @@ def writing(
 
         checked = settings.server_dry_run
         executor = LiveExecutor(
-            client, leadership.remaining, dry_run=checked, clock=clock, say=log.info
+            client,
+            leadership.remaining,
+            dry_run=checked,
+            clock=clock,
+            say=log.info,
+            engine=engine,
         )
         unwritten = CHECKED_ONLY if checked else None
     else:

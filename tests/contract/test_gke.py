@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from autoscaler.act.executor import ActionError
+from autoscaler.act.live import LiveExecutor
 from autoscaler.act.nodepools import DRIVERS, gke
 from autoscaler.clock import WalkingClock
 from autoscaler.kube.gke import DefaultTokens, GkeClient, GkeError, path_of
-from autoscaler.kube.gke_sizes import TAKEN
 from autoscaler.model import GkePool, Node, Pool, PoolWish
 from autoscaler.observe.gke_pools import GkePools
 from tests.contract.gke_api import PATH, GkeApi, busy, error
@@ -54,21 +54,27 @@ class Cluster:
 
 @pytest.fixture
 async def api() -> AsyncIterator[GkeApi]:
-    TAKEN.clear()
     async with GkeApi().serving() as serving:
         yield serving
 
 
 async def resize(
-    api: GkeApi, before: int, after: int, *, cluster: Cluster | None = None, **more: Any
+    api: GkeApi,
+    before: int,
+    after: int,
+    *,
+    cluster: Cluster | None = None,
+    client: GkeClient | None = None,
+    **more: Any,
 ) -> tuple[str, ...]:
-    client = GkeClient(FixedToken(), api.url)
+    given, client = client, client or GkeClient(FixedToken(), api.url)
     pool = PoolWish(POOL, "nodes", before, after, "because")
     settings: dict[str, Any] = {"within": 5.0, "dry_run": False, **more}
     try:
         return await gke.resize(cluster or Cluster(), pool, POOL, gke=client, **settings)  # type: ignore[arg-type]
     finally:
-        await client.close()
+        if given is None:
+            await client.close()
 
 
 async def refused(api: GkeApi, before: int = 1, after: int = 2, **more: Any) -> ActionError:
@@ -106,13 +112,24 @@ async def test_nodes_that_gke_was_asked_for_count_until_they_are_there(api: GkeA
     pools = GkePools(client, clock)
     try:
         assert await size_seen(api, pools, 2) == 2
-        await resize(api, 2, 4)
+        await resize(api, 2, 4, client=client)
         assert await size_seen(api, pools, 2) == 4
         assert await size_seen(api, pools, 4) == 4
         assert await size_seen(api, pools, 3) == 3  # one was taken back: asked for anew
         api.refusal = busy()
-        await refused(api, 3, 4)
+        await refused(api, 3, 4, client=client)
         assert await size_seen(api, pools, 3) == 3
+    finally:
+        await client.close()
+
+
+async def test_what_the_daemon_asks_for_is_known_to_who_reads_its_pools(api: GkeApi) -> None:
+    client = GkeClient(FixedToken(), api.url)
+    pools = GkePools(client, WalkingClock(0.0))
+    executor = LiveExecutor(Cluster(), lambda: 10.0, engine=client)  # type: ignore[arg-type]
+    try:
+        await executor.execute(wish("default", POOL, 2, 4))
+        assert await size_seen(api, pools, 2) == 4
     finally:
         await client.close()
 
@@ -122,7 +139,7 @@ async def test_nodes_asked_for_by_the_zone_count_in_all_zones(api: GkeApi) -> No
     client = GkeClient(FixedToken(), api.url)
     pools = GkePools(client, WalkingClock(0.0))
     try:
-        await resize(api, 3, 4)
+        await resize(api, 3, 4, client=client)
         assert await size_seen(api, pools, 3) == 6
     finally:
         await client.close()

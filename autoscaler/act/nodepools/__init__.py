@@ -15,6 +15,7 @@ from autoscaler.units import format_duration
 
 if TYPE_CHECKING:
     from autoscaler.kube.client import KubeClient
+    from autoscaler.kube.gke import GkeClient
 
 # A pool's status changes with each node, and each change makes a write of the version before a
 # conflict: looked at again at once, so often, with every check made anew.
@@ -23,9 +24,16 @@ LOOKS = 3
 
 class Resize(Protocol):
     async def __call__(
-        self, client: KubeClient, action: Action, *, deadline: float, dry_run: bool = False
+        self,
+        client: KubeClient,
+        action: Action,
+        *,
+        deadline: float,
+        dry_run: bool = False,
+        engine: GkeClient | None = None,
     ) -> tuple[str, ...]:
-        """Carries out `action.pool`. `deadline`: seconds for all of its calls together.
+        """Carries out `action.pool`. `deadline`: seconds for all of its calls together. `engine`:
+        the one that reads GKE's pools, which remembers what was asked for; None: one for this call.
 
         Returns sentences that the reader should know, mostly none. Raises ActionError; what came
         of a write that was cut off the next observation tells.
@@ -33,15 +41,20 @@ class Resize(Protocol):
 
 
 async def resize(
-    client: KubeClient, action: Action, *, deadline: float, dry_run: bool = False
+    client: KubeClient,
+    action: Action,
+    *,
+    deadline: float,
+    dry_run: bool = False,
+    engine: GkeClient | None = None,
 ) -> tuple[str, ...]:
     """See Resize; whatever the driver of the action's pool."""
     try:
         async with asyncio.timeout(deadline):
             for _ in range(LOOKS - 1):
                 with suppress(ConflictError):
-                    return await _resize(client, action, deadline, dry_run)
-            return await _resize(client, action, deadline, dry_run)
+                    return await _resize(client, action, deadline, dry_run, engine)
+            return await _resize(client, action, deadline, dry_run, engine)
     except TimeoutError:
         waited = format_duration(round(deadline, 1))
         raise ActionError(
@@ -53,7 +66,7 @@ async def resize(
 
 
 async def _resize(
-    client: KubeClient, action: Action, within: float, dry_run: bool
+    client: KubeClient, action: Action, within: float, dry_run: bool, engine: GkeClient | None
 ) -> tuple[str, ...]:
     wish, target = action.pool, action.target
     if wish is None:
@@ -74,13 +87,14 @@ async def _resize(
         case GkePool() as driver:
             from autoscaler.kube.gke import GkeClient
 
-            api = GkeClient()
+            api = engine or GkeClient()
             try:
                 return await gke.resize(
                     client, wish, driver, within=within, dry_run=dry_run, gke=api
                 )
             finally:
-                await api.close()
+                if engine is None:
+                    await api.close()
 
 
 DRIVERS: Mapping[type[Driver], Resize] = dict.fromkeys(

@@ -33,7 +33,6 @@ async def resize(
     only while no node of it has a GPU pod. Returns what the reader should know. Raises ActionError.
     """
     from autoscaler.kube.gke import GkeError
-    from autoscaler.kube.gke_sizes import TAKEN
     from autoscaler.kube.pool_owner import gke_owner_of
 
     where = f"GKE node pool {driver.cluster}/{driver.pool}"
@@ -54,7 +53,7 @@ async def resize(
         if dry_run:
             return (*notes, f"{where}: GKE has no dry run; setSize was not called")
         _check(await gke.set_size(driver, per_zone, within), where)
-        TAKEN[driver] = per_zone
+        gke.taken[driver] = per_zone
     except GkeError as error:
         raise _refused(where, driver, error) from error
     return notes

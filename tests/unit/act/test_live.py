@@ -152,7 +152,7 @@ async def test_the_pools_driver_gets_what_is_left_of_the_time(
     asked = []
 
     async def resize(
-        client: Any, action: Any, *, deadline: float, dry_run: bool
+        client: Any, action: Any, *, deadline: float, dry_run: bool, engine: Any
     ) -> tuple[str, ...]:
         asked.append((action.after, deadline, dry_run))
         return ("limits only",)

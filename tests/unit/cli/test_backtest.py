@@ -157,10 +157,14 @@ def test_stopped_half_way_it_goes_on_where_it_was(tmp_path: Path, how: signal.Si
         command_line = [sys.executable, "-m", "autoscaler.cli", "backtest", f"--prometheus={url}"]
         command_line += ["-f", policy(tmp_path), *TIMES, f"--cache={tmp_path / 'cache'}"]
         first = subprocess.Popen(command_line, stderr=subprocess.PIPE, text=True)
-        assert stuck.wait(60)
-        first.send_signal(how)
-        _, talk = first.communicate(timeout=30)
-        release.set()
+        try:
+            assert stuck.wait(60)
+            first.send_signal(how)
+            _, talk = first.communicate(timeout=30)
+        finally:
+            release.set()
+            first.kill()
+            first.communicate()
         assert ("What was pulled is kept in" in talk) == (how == signal.SIGINT)
         assert first.returncode == (-9 if how == signal.SIGKILL else 130)
         before, count = set(asked.queries), len(asked.queries)

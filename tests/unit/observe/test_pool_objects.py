@@ -8,7 +8,6 @@ import pytest
 
 from autoscaler.clock import WalkingClock
 from autoscaler.kube.client import KubeError
-from autoscaler.kube.gke_sizes import TAKEN
 from autoscaler.model import GkePool, Missing, Node, Pool
 from autoscaler.observe.gke_pools import FORGOTTEN_AFTER, LOOK_EVERY, GkePools
 from autoscaler.observe.pool_objects import failed_claim, trimmer
@@ -105,6 +104,7 @@ class Gke:
     def __init__(self, said: Any) -> None:
         self.said = said
         self.asked = 0
+        self.taken: dict[GkePool, int] = {}
 
     async def node_pool(self, driver: GkePool, within: float) -> Any:
         self.asked += 1
@@ -161,9 +161,10 @@ async def test_the_gke_api_is_rationed() -> None:
 
 async def test_gke_nodes_that_never_come_are_asked_for_anew_after_a_while() -> None:
     clock = WalkingClock(0.0)
-    pools = GkePools(Gke({}), clock)
+    api = Gke({})
+    pools = GkePools(api, clock)
     await pools.refresh([DRIVER], 1.0)
-    TAKEN[DRIVER] = 4
+    api.taken[DRIVER] = 4
     assert pools.pool(DRIVER, NODES) == Pool(size=4, nodes=NODES)
     await clock.sleep(FORGOTTEN_AFTER + 1.0)
     assert pools.pool(DRIVER, NODES) == Pool(size=2, nodes=NODES)
