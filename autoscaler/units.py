@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _DURATION_UNITS = {
     "us": 1e-6,
@@ -51,6 +52,7 @@ def parse_duration(text: str) -> float:
     return round(sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts), 9)
 
 
+@lru_cache(maxsize=256)  # a policy's own are asked for on every tick
 def format_duration(seconds: float) -> str:
     """Short and readable aloud: 0.00005 → 50us, 0.05 → 50ms, 90 → 1m30s, 5400 → 1h30m."""
     if seconds < 0:
@@ -87,6 +89,7 @@ def parse_share(text: str) -> float:
     return value
 
 
+@lru_cache(maxsize=256)
 def format_share(ratio: float) -> str:
     """0.2 → 20%, 0.001 → 0.1%."""
     return f"{_trim(ratio * 100)}%"

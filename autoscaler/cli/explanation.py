@@ -16,6 +16,8 @@ FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
     "dutyCycle": ("GPU duty cycle", format_share),
     "rejectedRatio": ("turned away", format_share),
     "capacityBelied": ("share of the policy's capacity that belies it", format_share),
+    "forecastPeak": ("replicas' worth at most, from a cold start on, as learned", format_number),
+    "forecastPeakError": ("error of the peak beside a constant margin's", format_share),
     "forecastTrend": ("replicas' worth a cold start from now, by the trend", format_number),
     "forecastTrendError": ("error of the trend beside a constant margin's", format_share),
     "forecastSeason": ("replicas' worth a cold start from now, by the season", format_number),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from autoscaler.sim.fit import curve_of
 from autoscaler.sim.result import Outcome
 from autoscaler.sim.scaler import PolicyScaler, Steady, drive
 from autoscaler.sim.scenario import NodePool, Scenario, StartTimes, scenario_for
-from autoscaler.sim.trace import Trace
+from autoscaler.sim.trace import Trace, usual_swing
 from autoscaler.sim.trace_csv import TraceError, read_trace
 from autoscaler.sim.workloads import workload
 from autoscaler.units import format_number
@@ -60,7 +60,10 @@ def gather(given: dict[str, Any]) -> Parts:
     worth = policy.capacity.requests_per_second if policy.capacity else None
     worth = worth or server.brink
     scenario = _scenario(policy, server, given)
-    trace = _trace(given, policy, worth)
+    trace = _trace(given)
+    # Of the service as it was: --mean makes no more clients.
+    scenario = replace(scenario, swing=usual_swing(trace.mean))
+    trace = _sized(trace, given, policy, worth)
     _doubts(policy, trace, worth, notes)
     return Parts(policy, scenario, trace, given["seed"], worth, given["frontier"], tuple(notes))
 
@@ -144,8 +147,6 @@ def _scenario(policy: Policy, server: ServerCurve, given: dict[str, Any]) -> Sce
     scenario = scenario_for(policy, server, starts=starts, scrape=scrape, tick=tick, step=step)
     pool = scenario.pool
     if isinstance(pool, NodePool):
-        from dataclasses import replace
-
         scenario = replace(scenario, pool=replace(pool, booting=given["node_start"]))
     return scenario
 
@@ -154,19 +155,22 @@ def _divides(step: float, length: float) -> bool:
     return length >= step and abs(length / step - round(length / step)) < 1e-9
 
 
-def _trace(given: dict[str, Any], policy: Policy, worth: float) -> Trace:
-    days, mean = given["days"], given["mean"]
+def _trace(given: dict[str, Any]) -> Trace:
+    days = given["days"]
     if given["trace"] is None:
-        made = workload(given["workload"] or "bursty", given["seed"], days or 7.0)
-        if mean is None:
-            mean = PEAK * policy.replicas.max * made.mean / made.peak
-        return made.scaled(mean, worth)
+        return workload(given["workload"] or "bursty", given["seed"], days or 7.0)
     try:
         trace = read_trace(given["trace"])
     except TraceError as error:
         raise RuntimeTrouble(str(error)) from error
-    if days is not None:
-        trace = trace.part(0, days * 86400)
+    return trace if days is None else trace.part(0, days * 86400)
+
+
+def _sized(trace: Trace, given: dict[str, Any], policy: Policy, worth: float) -> Trace:
+    """Brought to --mean; a built-in workload without it to what the policy's maximum carries."""
+    mean = given["mean"]
+    if mean is None and given["trace"] is None:
+        mean = PEAK * policy.replicas.max * trace.mean / trace.peak
     return trace if mean is None else trace.scaled(mean, worth)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from autoscaler.decide.bracket import believed, words
 from autoscaler.decide.fleet import Fleet, Load, Ratio, Total
@@ -55,25 +56,30 @@ def effective(policy: Policy, state: State, now: float) -> Capacity | None:
 
 
 def worth(capacity: Capacity, fleet: Fleet) -> Worth:
+    rates = tuple(capacity.models.items())
+    loads = [fleet.models.get(model) or _absent(model) for model, _ in rates]
     if capacity.requests_per_second is not None:
-        rate = capacity.requests_per_second
-        parts = [(fleet.total, rate)]
-        words = f"{format_number(rate)}/s per replica ({capacity.source})"
-    else:
-        parts = [(fleet.models.get(m, _absent(m)), rate) for m, rate in capacity.models.items()]
-        words = ", ".join(f"{m} {format_number(r)}/s" for m, r in capacity.models.items())
-        words += f" per replica ({capacity.source})"
-    totals = [total for load, _ in parts for total in (load.arrivals, load.pending)]
-    slow = [load.arrivals_slow.missing for load, _ in parts if load.arrivals_slow.missing]
-    return Worth(
-        fast=sum(load.arrivals.value / rate for load, rate in parts),
-        slow=sum(load.arrivals_slow.value / rate for load, rate in parts),
-        backlog=sum(load.pending.value / rate for load, rate in parts),
-        raisable=any(load.arrivals.known for load, _ in parts),
-        missing=next((total.missing for total in totals if total.missing), fleet.silent),
-        missing_slow=next(iter(slow), None),
-        words=words,
-    )
+        rates, loads = (("", capacity.requests_per_second),), [fleet.total]
+    fast = slow = backlog = 0.0
+    raisable = False
+    missing: str | None = None
+    missing_slow: str | None = None
+    for load, (_, rate) in zip(loads, rates, strict=True):
+        fast += load.arrivals.value / rate
+        slow += load.arrivals_slow.value / rate
+        backlog += load.pending.value / rate
+        raisable = raisable or load.arrivals.known > 0
+        missing = missing or load.arrivals.missing or load.pending.missing
+        missing_slow = missing_slow or load.arrivals_slow.missing
+    said = _words(rates, capacity.source)
+    return Worth(fast, slow, backlog, raisable, missing or fleet.silent, missing_slow, said)
+
+
+@lru_cache(maxsize=256)
+def _words(rates: tuple[tuple[str, float], ...], source: str) -> str:
+    """340/s per replica (given); a 340/s, b 45/s per replica (given)"""
+    each = ", ".join(f"{model} {format_number(rate)}/s".lstrip() for model, rate in rates)
+    return f"{each} per replica ({source})"
 
 
 def drain_within(policy: Policy) -> float:

@@ -13,7 +13,7 @@ from autoscaler.decide.forecast import Outlook
 from autoscaler.decide.learning import Lesson
 from autoscaler.decide.nodes import Planned
 from autoscaler.decide.objectives import Abstained
-from autoscaler.model import Decision, Observation, Policy, Proposal, Sample, Step
+from autoscaler.model import Decision, Observation, Policy, Proposal, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +134,9 @@ def _sentence(
     bound: Step | None,
     reason: str,
 ) -> str:
-    wish = next((s for s in steps if s.after != current and s is not bound), None)
     if bound is None or bound is steps[0]:
         return f"{_verb(current, desired)}: {reason}."
+    wish = next((s for s in steps if s.after != current and s is not bound), None)
     if wish is None:
         return f"{_verb(current, desired)}: {reason} ({combined.step.reason})."
     return f"{_verb(current, desired)}, not {bound.before}: {reason} ({wish.reason})."
@@ -174,8 +174,8 @@ def _figures(ctx: Context, outcome: Outcome, planned: Planned | None) -> dict[st
     if total.pending.known:
         figures["pending"] = total.pending.value
     waited = queue_time(total)
-    if isinstance(waited, Sample):
-        figures["queueTime"] = waited.value
+    if waited is not None:
+        figures["queueTime"] = waited
     if total.turned_away.known and total.turned_away.bottom > 0:
         figures["rejectedRatio"] = total.turned_away.top / total.turned_away.bottom
     told = ctx.trust.values([pod.duty_cycle for pod in fleet.pods])

@@ -152,23 +152,29 @@ class Trust:
         return None if math.isinf(self._oldest_at) else self.now - self._oldest_at
 
     def value(self, signal: Signal) -> float | None:
-        return self.values((signal,))[0]
+        if (
+            isinstance(signal, Sample)
+            and self._earliest <= signal.at <= self._latest
+            and 0.0 <= signal.value < IMPLAUSIBLE
+        ):
+            if signal.at < self._oldest_at:
+                self._oldest_at = signal.at
+            return signal.value
+        return None
 
     def values(self, signals: Iterable[Signal]) -> list[float | None]:
-        """As `value`, of many."""
+        """As `value`, of many, without a call for each of a tick's 100,000."""
         earliest, latest, oldest = self._earliest, self._latest, self._oldest_at
         values: list[float | None] = []
         for signal in signals:
-            if (
-                isinstance(signal, Sample)
-                and earliest <= signal.at <= latest
-                and 0.0 <= signal.value < IMPLAUSIBLE
-            ):
-                if signal.at < oldest:
-                    oldest = signal.at
-                values.append(signal.value)
-            else:
-                values.append(None)
+            if isinstance(signal, Sample):
+                at, value = signal.at, signal.value
+                if earliest <= at <= latest and 0.0 <= value < IMPLAUSIBLE:
+                    if at < oldest:
+                        oldest = at
+                    values.append(value)
+                    continue
+            values.append(None)
         self._oldest_at = oldest
         return values
 
@@ -206,23 +212,25 @@ class Table:
         self._entries, self._trust = entries, trust
         rows = [trust.values(_SIGNALS_OF(signals)) for _, signals in entries]
         self._columns = dict(zip(_SIGNALS, zip(*rows, strict=True), strict=True))
+        self._whole = {
+            name: sum(column, 0.0) for name, column in self._columns.items() if None not in column
+        }
 
     def total(self, name: str) -> Total:
         """What a NotReady pod still tells is load (overload fails probes, too); its silence is
         not missing: a pod that is starting has nothing to tell.
         """
-        column = self._columns[name]
-        if None not in column:
-            return Total(sum(column, 0.0), len(column))
-        known = [value for value in column if value is not None]
+        if name in self._whole:
+            return Total(self._whole[name], len(self._entries))
+        known = [value for value in self._columns[name] if value is not None]
         return Total(sum(known, 0.0), len(known), self._silence(name))
 
     def ratio(self, top: str, bottom: str) -> Ratio:
         """Σ top / Σ bottom over the pods of which both are trusted."""
-        over, under = self._columns[top], self._columns[bottom]
-        if None not in over and None not in under:
-            return Ratio(sum(over, 0.0), sum(under, 0.0), len(over))
-        pairs = zip(over, under, strict=True)
+        whole = self._whole
+        if top in whole and bottom in whole:
+            return Ratio(whole[top], whole[bottom], len(self._entries))
+        pairs = zip(self._columns[top], self._columns[bottom], strict=True)
         told = [(a, b) for a, b in pairs if a is not None and b is not None]
         tops, bottoms = sum([a for a, _ in told], 0.0), sum([b for _, b in told], 0.0)
         return Ratio(tops, bottoms, len(told), self._silence(top, bottom))
@@ -270,7 +278,7 @@ def _sum_ratios(parts: Sequence[Ratio], silent: str | None) -> Ratio:
     return Ratio(top, bottom, known, missing or silent)
 
 
-def queue_time(load: Load, slow: bool = False) -> Signal:
+def queue_time(load: Load, slow: bool = False) -> float | None:
     """Seconds in the queue per request: Σ queueing / Σ completions, the ratio of sums.
 
     20 requests/s that together collect 0.5 s of queueing every second waited 25 ms each. With
@@ -278,9 +286,14 @@ def queue_time(load: Load, slow: bool = False) -> Signal:
     """
     waited = load.waited_slow if slow else load.waited
     if not waited.known:
-        return Missing(waited.missing or "no pod is serving")
+        return None
     if waited.bottom > NO_RATE:
-        return Sample(waited.top / waited.bottom, 0.0)
-    if load.pending.complete and load.pending.value == 0:
-        return Sample(0.0, 0.0)
-    return Missing("nothing completed, so no request tells how long it waited")
+        return waited.top / waited.bottom
+    return 0.0 if load.pending.complete and load.pending.value == 0 else None
+
+
+def no_queue_time(load: Load) -> str:
+    """Why `queue_time` of the fast window is not known."""
+    if not load.waited.known:
+        return load.waited.missing or "no pod is serving"
+    return "nothing completed, so no request tells how long it waited"

@@ -1,55 +1,55 @@
 """The load one cold start from now: a floor that may only raise, and only while it is right.
 
-Two candidates are scored side by side at all times, whether they are trusted or not:
+Three candidates are scored side by side at all times, whether they are trusted or not:
 
+peak    the highest load of the minutes from then on, learned (`decide.peak`)
 trend   the line through the last minutes, carried on: 3.0 replicas' worth, rising by 0.2 a minute,
         are 3.6 when what is ordered now is Ready in 3 minutes
 season  the load now, and what the same time of other days added from here to there
 
-Each guess is judged when its time has come. The loss is the pinball loss at SHORTFALL: a replica's
-worth too little costs 0.9, one too many 0.1, since a missed SLA is dearer than a GPU for some
-minutes. It is set beside the loss of a constant margin that asks for as much: the plain guess, the
-higher of the two windows, which is what `demand` sizes by, and 4 % on top where the candidate asks
-for 4 % more on average. What is no better than the same GPUs as headroom is not worth having, and
-mere raising would always look good at such a price of shortfall. A candidate is trusted once ENOUGH
-guesses were judged and its loss is under TRUSTED of the margin's. How often that is, by look-back:
-docs/reference/forecast.md.
+Each guess is judged when its time has come (`decide.scoring`). A trend or a season is trusted once
+ENOUGH guesses were judged and its loss is under TRUSTED of a constant margin's. How often that is,
+and what each is worth: docs/reference/forecast.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from autoscaler.decide import peak, scoring
 from autoscaler.decide.capacity import round_up
 from autoscaler.decide.coldstart import horizon
 from autoscaler.decide.context import Context
+from autoscaler.decide.scoring import DIGITS, ENOUGH, IN_TIME
 from autoscaler.decide.seasons import learn, progress
 from autoscaler.model import Forecast, ForecastMemory, Guess, LoadAt, Score, Step
 from autoscaler.units import format_duration, format_share
 
+# A replica's worth too little costs 0.9, one too many 0.1: a missed SLA is dearer than a GPU for
+# some minutes.
 SHORTFALL = 0.9
 TRUSTED = 0.97
-ENOUGH = 40.0
 # Of a score with each guess: the last 100 or so count.
 FADES = 0.99
-# Seconds after its time within which a guess can be judged.
-IN_TIME = 90.0
 # Guesses on their way at a time, and samples of the look-back: what bounds the state.
 ON_THEIR_WAY, SAMPLES = 12, 20
-# Decimals of what is remembered: a thousandth of a replica's worth, for the size of the state.
-DIGITS = 3
-CANDIDATES = ("trend", "season")
+# As the HPA lets grow at a time where 1 is twice 1.
+FEW = 4
+CANDIDATES = ("peak", "trend", "season")
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """`memory`: as of this tick. `guess`: what is said now, of its time; None: nothing."""
+    """`memory`: as of this tick. `said`: replicas' worth by candidate, of `ahead` seconds from now;
+    who says nothing is not in it. `span`: the peak's, in seconds.
+    """
 
     memory: ForecastMemory
-    ahead: float = 0.0  # seconds
-    guess: Guess | None = None
+    ahead: float = 0.0
+    span: float = 0.0
+    said: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
 
@@ -59,61 +59,76 @@ def look(ctx: Context) -> Outlook | None:
     rules = next((o for o in ctx.policy.objectives if isinstance(o, Forecast)), None)
     if rules is None:
         return None
-    memory, load = ctx.state.forecast, ctx.load
+    memory, load, now = ctx.state.forecast, ctx.load, ctx.now
     if load is None:
         return Outlook(memory, notes=("forecast has no say: no capacity is known",))
     if load.missing or load.missing_slow or not load.raisable:
         return Outlook(memory, notes=("forecast has no say: the load is not known in whole",))
-    memory = _remember(rules, _judge(memory, ctx.now, load.fast), ctx.now, load.fast)
+    memory = _remember(rules, _judge(memory, now, load.fast), now, load.fast)
     seconds = horizon(ctx.state)
     if seconds is None:
         return Outlook(memory, notes=("forecast has no say: no cold start is measured yet",))
     # The fast window tells of half its length ago; what is said holds from then on.
     ahead = seconds + ctx.fleet.windows.fast / 2
-    guess = _guess(rules, memory, ctx.now, ahead, max(load.fast, load.slow))
+    said: dict[str, float] = {}
+    if rules.peak is not None:
+        highest, known = peak.say(memory.peak, rules.peak, now, ahead, load.fast)
+        memory = replace(memory, peak=known)
+        if highest is not None:
+            said["peak"] = highest
+    guess = _guess(rules, memory, now, ahead, max(load.fast, load.slow))
+    said |= {name: value for name in CANDIDATES[1:] if (value := getattr(guess, name)) is not None}
     memory = _on_its_way(memory, guess, ahead)
-    return Outlook(memory, ahead, guess, _notes(memory, guess), _figures(memory, guess))
+    figures = _figures(memory, said)
+    return Outlook(memory, ahead, rules.peak or 0.0, said, _notes(memory, said), figures)
 
 
 def floor(ctx: Context, replicas: int, outlook: Outlook | None) -> Step | None:
-    """At most twice the current size: a step looks like a steep trend for a while."""
-    if outlook is None or outlook.guess is None:
+    """At most twice the current size, or FEW more: a step looks like a steep trend for a while."""
+    if outlook is None:
         return None
-    said = [
-        (value, name)
-        for name in CANDIDATES
-        if (value := getattr(outlook.guess, name)) is not None and trusted(outlook.memory, name)
-    ]
+    said = [(value, name) for name, value in outlook.said.items() if trusted(outlook.memory, name)]
     if not said:
         return None
     coming, name = max(said)
-    needed = min(round_up(coming / (1 - ctx.policy.headroom)), 2 * ctx.current)
+    most = max(2 * ctx.current, ctx.current + FEW)
+    needed = min(round_up(coming / (1 - ctx.policy.headroom)), most)
     if needed <= replicas:
         return None
-    score = _score(outlook.memory, name)
-    ahead = format_duration(round(outlook.ahead))
-    better = format_share(1 - score.loss / score.margin)
-    reason = (
-        f"the {name} says {coming:.2f} replicas' worth in {ahead}, when what is ordered now is "
-        f"Ready; lately it erred {better} less than a constant margin that asks for as much"
-    )
     shrunk = (needed - 1) * (1 - ctx.policy.headroom)
+    reason = _reason(outlook, name, coming)
     return Step("forecast", replicas, needed, reason, f"at {shrunk:.2f} or less it would not raise")
 
 
+def _reason(outlook: Outlook, name: str, coming: float) -> str:
+    ahead, score = format_duration(round(outlook.ahead)), _score(outlook.memory, name)
+    if name == "peak":
+        times, span = f"{10 * peak.QUANTILE:.0f} of 10 times", format_duration(outlook.span)
+        says = f"{times} the load stays under {coming:.2f} replicas' worth in the {span} from then"
+        error = format_share(score.loss / score.margin)
+        return (
+            f"what is ordered now is Ready in {ahead}, and as learned from this traffic {says}; "
+            f"lately its error was {error} of what as many GPUs as fixed headroom would have had"
+        )
+    better = format_share(1 - score.loss / score.margin)
+    return (
+        f"the {name} says {coming:.2f} replicas' worth in {ahead}, when what is ordered now is "
+        f"Ready; lately it erred {better} less than a constant margin that asks for as much"
+    )
+
+
 def trusted(memory: ForecastMemory, name: str) -> bool:
-    score = _score(memory, name)
-    return score.guesses >= ENOUGH and score.loss < TRUSTED * score.margin
+    return scoring.trusted(_score(memory, name), _limit(name))
+
+
+def _limit(name: str) -> float:
+    return peak.TRUSTED if name == "peak" else TRUSTED
 
 
 def _score(memory: ForecastMemory, name: str) -> Score:
+    if name == "peak":
+        return memory.peak.score
     return memory.trend_score if name == "trend" else memory.season_score
-
-
-def pinball(actual: float, said: float) -> float:
-    """0.9 for each replica's worth too little, 0.1 for each too much."""
-    lacking = actual - said
-    return SHORTFALL * lacking if lacking > 0 else (SHORTFALL - 1) * lacking
 
 
 def _judge(memory: ForecastMemory, now: float, load: float) -> ForecastMemory:
@@ -129,32 +144,21 @@ def _judge(memory: ForecastMemory, now: float, load: float) -> ForecastMemory:
     for guess in due:
         if now - guess.at > IN_TIME:
             continue
-        for name in CANDIDATES:
+        for name in CANDIDATES[1:]:
             said = getattr(guess, name)
             if said is not None:
                 key = f"{name}_score"
                 score = changes.get(key, getattr(memory, key))
-                changes[key] = _scored(score, load, max(said, guess.plain), guess.plain)
+                changes[key] = scoring.scored(
+                    score, load, said, guess.plain, quantile=SHORTFALL, fades=FADES
+                )
     return replace(memory, **changes)
-
-
-def _scored(score: Score, actual: float, said: float, plain: float) -> Score:
-    """As a floor it may only raise: what it says counts from `plain` on."""
-    raised = score.raised * FADES + said - plain
-    total = score.plain * FADES + plain
-    share = raised / total if total > 0 else 0.0
-    sums = (
-        score.guesses * FADES + 1,
-        score.loss * FADES + pinball(actual, said),
-        score.margin * FADES + pinball(actual, plain * (1 + share)),
-        raised,
-        total,
-    )
-    return Score(*(round(one, 2 * DIGITS) for one in sums))
 
 
 def _remember(rules: Forecast, memory: ForecastMemory, now: float, load: float) -> ForecastMemory:
     changes: dict[str, Any] = {}
+    if rules.peak is not None:
+        changes["peak"] = peak.look(memory.peak, rules.peak, now, load)
     if rules.trend is not None:
         lately = memory.lately
         if not lately or now - lately[-1].at >= rules.trend / SAMPLES:
@@ -203,10 +207,10 @@ def _on_its_way(memory: ForecastMemory, guess: Guess, ahead: float) -> ForecastM
     return replace(memory, guesses=(*waiting[-ON_THEIR_WAY:], guess))
 
 
-def _notes(memory: ForecastMemory, guess: Guess) -> tuple[str, ...]:
+def _notes(memory: ForecastMemory, said: Mapping[str, float]) -> tuple[str, ...]:
     notes = []
-    for name in CANDIDATES:
-        if getattr(guess, name) is None or trusted(memory, name):
+    for name in said:
+        if trusted(memory, name):
             continue
         score = _score(memory, name)
         if score.guesses < ENOUGH:
@@ -215,17 +219,16 @@ def _notes(memory: ForecastMemory, guess: Guess) -> tuple[str, ...]:
             ratio = format_share(score.loss / score.margin) if score.margin else "100%"
             notes.append(
                 f"the {name} is not trusted: its error is {ratio} of that of a constant margin "
-                f"that asks for as much, under {format_share(TRUSTED)} it would be"
+                f"that asks for as much, under {format_share(_limit(name))} it would be"
             )
     return tuple(notes)
 
 
-def _figures(memory: ForecastMemory, guess: Guess) -> dict[str, float]:
+def _figures(memory: ForecastMemory, said: Mapping[str, float]) -> dict[str, float]:
     figures = {}
-    for name in CANDIDATES:
-        said, score = getattr(guess, name), _score(memory, name)
-        if said is not None:
-            figures[f"forecast{name.title()}"] = said
+    for name, value in said.items():
+        figures[f"forecast{name.title()}"] = value
+        score = _score(memory, name)
         if score.margin > 0:
             figures[f"forecast{name.title()}Error"] = score.loss / score.margin
     return figures

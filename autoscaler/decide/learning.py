@@ -15,7 +15,7 @@ from autoscaler.decide import doubt, software
 from autoscaler.decide.bracket import DAY, when_broken, when_kept
 from autoscaler.decide.context import Context
 from autoscaler.decide.fleet import queue_time
-from autoscaler.model import Bracket, Missing, Software, State, Tested
+from autoscaler.model import Bracket, Software, State, Tested
 from autoscaler.units import format_minute
 
 NOTHING = Bracket()
@@ -109,9 +109,9 @@ def _settled(ctx: Context) -> bool:
 def _evidence(ctx: Context, overloaded: bool) -> Evidence | None:
     limit, total, serving = ctx.policy.sla.queue_time, ctx.fleet.total, ctx.fleet.serving
     slow = queue_time(total, slow=True)
-    if limit is None or isinstance(slow, Missing):
+    if limit is None or slow is None:
         return None
-    kept = slow.value <= limit
+    kept = slow <= limit
     if kept and overloaded:
         return None
     arrived = total.arrivals_slow.value

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from operator import attrgetter
 from typing import Any
 
 from autoscaler.decide import contest
@@ -11,6 +12,9 @@ from autoscaler.decide.behavior import record
 from autoscaler.model import Hands, Order, Policy, Recommendation, State
 
 NOBODY = Hands()
+_NAMES = [field.name for field in fields(State)]
+_PLACES = {name: place for place, name in enumerate(_NAMES)}
+_values = attrgetter(*_NAMES)
 
 
 def settle(
@@ -47,10 +51,18 @@ def settle(
 
 
 def changed(state: State, changes: Mapping[str, Any]) -> State:
-    """The same state where nothing differs, as on most ticks: a new one of 23 fields takes 6 µs."""
-    if all(getattr(state, name) == value for name, value in changes.items()):
+    """The same state where nothing differs, as on most ticks; else one as `replace` makes it, of
+    25 fields in half the time.
+    """
+    for name, value in changes.items():
+        if getattr(state, name) != value:
+            break
+    else:
         return state
-    return replace(state, **changes)
+    values = list(_values(state))
+    for name, value in changes.items():
+        values[_PLACES[name]] = value
+    return State(*values)
 
 
 def _carried_out(state: State, order: Order) -> dict[str, Any]:
@@ -64,7 +76,7 @@ def _carried_out(state: State, order: Order) -> dict[str, Any]:
 
 def _not_in_the_future(state: State, now: float) -> State:
     """A clock set back would make every window endless: what lies ahead of now happened now."""
-    if not any(at > now for at in _times(state)):
+    if max(_times(state), default=now) <= now:
         return state
     pool, unseen = state.pool, state.unseen
     return replace(
@@ -92,10 +104,10 @@ def _not_in_the_future(state: State, now: float) -> State:
     )
 
 
-def _times(state: State) -> Iterator[float]:
+def _times(state: State) -> list[float]:
     """Every time in it; each list by its newest entry alone."""
     pool = state.pool
-    for at in (
+    moments = (
         state.scaled_at,
         state.blind_since,
         state.calm_since,
@@ -104,22 +116,20 @@ def _times(state: State) -> Iterator[float]:
         pool.lost_since,
         pool.idle_since,
         pool.fallback_idle_since,
-    ):
-        if at is not None:
-            yield at
+    )
+    found = [at for at in moments if at is not None]
     unseen = state.unseen.order if state.unseen else None
-    for one in (state.order, state.written, state.contest, unseen):
-        if one is not None:
-            yield one.at
-    for entries in (
+    events = (state.order, state.written, state.contest, unseen)
+    found += [event.at for event in events if event is not None]
+    lists = (
         state.recommendations,
         state.scale_ups,
         state.scale_downs,
         state.arrivals,
         state.cold_starts,
-    ):
-        if entries:
-            yield max([entry.at for entry in entries])
+    )
+    found += [max([entry.at for entry in entries]) for entries in lists if entries]
+    return found
 
 
 def _by(entry: Any, now: float) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from autoscaler.decide import hpa
 from autoscaler.decide.bracket import words
 from autoscaler.decide.context import Context
-from autoscaler.decide.fleet import Fleet, queue_time
+from autoscaler.decide.fleet import Fleet, no_queue_time, queue_time
 from autoscaler.decide.growth import grow
 from autoscaler.model import (
     Demand,
@@ -105,18 +105,18 @@ def _queue_time(objective: QueueTime, ctx: Context) -> Proposal:
     """A trigger and a veto, not a proportion: queue time is a cliff."""
     fast, slow = queue_time(ctx.fleet.total), queue_time(ctx.fleet.total, slow=True)
     hot_name, hot = _hottest(ctx.fleet)
-    if isinstance(fast, Missing):
-        return Proposal("queueTime", None, fast.missing)
-    worst = max(fast.value, hot)
-    numbers = {"queueTime": fast.value, "hottest": hot}
-    said = f"queue time is {format_duration(worst)}{hot_name if hot > fast.value else ''}"
+    if fast is None:
+        return Proposal("queueTime", None, no_queue_time(ctx.fleet.total))
+    worst = max(fast, hot)
+    numbers = {"queueTime": fast, "hottest": hot}
+    said = f"queue time is {format_duration(worst)}{hot_name if hot > fast else ''}"
     if worst > objective.raise_above:
         limit = format_duration(objective.raise_above)
         flip = f"at {limit} or less it would not raise"
         more = grow(ctx)
         reason = f"{said}, above {limit}" + (f"; {more.answered}" if more.answered else "")
         return Proposal("queueTime", more.replicas, reason, flip, numbers)
-    calm = _calm(objective, ctx, max(worst, getattr(slow, "value", math.inf)))
+    calm = _calm(objective, ctx, max(worst, math.inf if slow is None else slow))
     if calm is not None:
         flip = f"above {format_duration(objective.raise_above)} it would raise"
         return Proposal("queueTime", ctx.current, f"{said}, and {calm}", flip, numbers)
@@ -151,9 +151,9 @@ def is_calm(objective: QueueTime, fleet: Fleet) -> bool:
     if not (fleet.total.waited.complete and fleet.total.waited_slow.complete):
         return False
     fast, slow = queue_time(fleet.total), queue_time(fleet.total, slow=True)
-    if not isinstance(fast, Sample) or not isinstance(slow, Sample):
+    if fast is None or slow is None:
         return False
-    return max(fast.value, slow.value, _hottest(fleet)[1]) < objective.lower_below
+    return max(fast, slow, _hottest(fleet)[1]) < objective.lower_below
 
 
 def _hottest(fleet: Fleet) -> tuple[str, float]:
@@ -164,8 +164,8 @@ def _hottest(fleet: Fleet) -> tuple[str, float]:
             waited = queue_time(load)
             # Under 5 requests in the window a mean is one request's bad luck.
             enough = load.waited.bottom * fleet.windows.fast >= 5
-            if isinstance(waited, Sample) and waited.value > worst and enough:
-                worst, name = waited.value, f" for {model}"
+            if waited is not None and waited > worst and enough:
+                worst, name = waited, f" for {model}"
     return name, worst
 
 

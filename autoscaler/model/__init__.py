@@ -6,7 +6,17 @@ next State. The JSON form of these types (camelCase) is `autoscaler.wire`.
 """
 
 from autoscaler.model.decision import Action, Decision, Proposal, Step
-from autoscaler.model.forecast import NO_FORECASTS, ForecastMemory, Guess, LoadAt, Score, Season
+from autoscaler.model.forecast import (
+    NO_FORECASTS,
+    ForecastMemory,
+    Guess,
+    LoadAt,
+    PeakGuess,
+    PeakMemory,
+    Recent,
+    Score,
+    Season,
+)
 from autoscaler.model.form import WIRE, camel
 from autoscaler.model.nodes import (
     IN_NODES,
@@ -102,6 +112,8 @@ __all__ = [
     "Objective",
     "Observation",
     "Order",
+    "PeakGuess",
+    "PeakMemory",
     "PlaceholderPods",
     "Pod",
     "Policy",
@@ -110,6 +122,7 @@ __all__ = [
     "PoolWish",
     "Proposal",
     "QueueTime",
+    "Recent",
     "Recommendation",
     "Replicas",
     "Sample",

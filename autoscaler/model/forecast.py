@@ -1,4 +1,4 @@
-"""What forecasts must remember: the load lately, its season, and how wrong they were."""
+"""What forecasts must remember: the load lately, its season and peaks, and how wrong they were."""
 
 from __future__ import annotations
 
@@ -52,6 +52,46 @@ class Season:
 
 
 @dataclass(frozen=True, slots=True)
+class Recent:
+    """The load up to `at`, older looks fading: two means, and its highest by two memories.
+
+    Replicas' worth, as everything here.
+    """
+
+    __pydantic_config__ = WIRE
+    at: float
+    slow: float
+    mean: float
+    top: float
+    hour_top: float
+
+
+@dataclass(frozen=True, slots=True)
+class PeakGuess:
+    """What was said, from `inputs`, of the highest load in the span that begins at `at`."""
+
+    __pydantic_config__ = WIRE
+    at: float
+    plain: float
+    said: float
+    inputs: tuple[float, ...]
+    top: float = 0.0  # the highest seen in the span so far
+    seen_at: float | None = None  # when that span was last looked at
+
+
+@dataclass(frozen=True, slots=True)
+class PeakMemory:
+    """`weights` and `squares`, fading sums of squared gradients, by the inputs of `decide.peak`."""
+
+    __pydantic_config__ = WIRE
+    recent: Recent | None = None
+    weights: tuple[float, ...] = ()
+    squares: tuple[float, ...] = ()
+    guesses: tuple[PeakGuess, ...] = ()  # not judged yet, the next one first
+    score: Score = Score()
+
+
+@dataclass(frozen=True, slots=True)
 class ForecastMemory:
     __pydantic_config__ = WIRE
     lately: tuple[LoadAt, ...] = ()  # over the trend's look-back, oldest first
@@ -59,6 +99,7 @@ class ForecastMemory:
     guesses: tuple[Guess, ...] = ()  # not due yet, the next one first
     trend_score: Score = Score()
     season_score: Score = Score()
+    peak: PeakMemory = PeakMemory()
 
 
 NO_FORECASTS = ForecastMemory()

@@ -120,6 +120,7 @@ class Forecast:
     __pydantic_config__ = WIRE
     trend: float | None = None  # seconds of look-back
     season: float | None = None  # its period in seconds
+    peak: float | None = None  # the span in seconds whose highest load is learned
     type: Literal["forecast"] = "forecast"
 
 

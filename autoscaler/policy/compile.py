@@ -8,7 +8,7 @@ import json
 from autoscaler import model
 from autoscaler.policy.checks.capacity import quantile
 from autoscaler.policy.compile_nodes import nodes_of
-from autoscaler.policy.documents import ObjectivePart, QueueTimePart, RulesPart
+from autoscaler.policy.documents import ForecastPart, ObjectivePart, QueueTimePart, RulesPart
 from autoscaler.policy.entry import Entry
 from autoscaler.policy.profile import Profile
 from autoscaler.units import format_duration
@@ -113,8 +113,7 @@ def _objective(entry: Entry, part: ObjectivePart, metric_id: str) -> list[model.
     if (plan := part.schedule) is not None:
         made.append(model.Schedule(plan.cron, plan.duration, plan.timezone, plan.min))
     if (ahead := part.forecast) is not None:
-        bare = ahead.trend is None and ahead.season is None
-        made.append(model.Forecast(*((1800.0, 86400.0) if bare else (ahead.trend, ahead.season))))
+        made.append(_forecast(ahead))
     return made
 
 
@@ -124,6 +123,12 @@ def _queue_time(entry: Entry, part: QueueTimePart | None) -> model.QueueTime:
     assert above is not None, "queue-time-without-limit lets none of these through"
     lower = (part and part.lower_below) or above / 2
     return model.QueueTime(above, lower, part.sustained if part else 30.0)
+
+
+def _forecast(part: ForecastPart) -> model.Forecast:
+    if part.peak is None and part.trend is None and part.season is None:
+        return model.Forecast(trend=1800.0, season=86400.0, peak=120.0)
+    return model.Forecast(part.trend, part.season, part.peak)
 
 
 def _behavior(entry: Entry) -> model.Behavior:

@@ -156,9 +156,14 @@ class SchedulePart(Part):
 
 class ForecastPart(Part):
     """The load one measured cold start ahead; may only raise. Each part is trusted only while its
-    own recent error is well under that of no forecast. Bare it is `{trend: 30m, season: 1d}`.
+    own recent error is no worse than a margin's. Bare it is `{peak: 2m, trend: 30m, season: 1d}`.
     """
 
+    peak: PositiveDuration | None = Field(
+        None,
+        description="Span from when what is ordered now is Ready, whose highest load is learned "
+        "from the traffic itself; 30s to 30m.",
+    )
     trend: PositiveDuration | None = Field(
         None, description="Look-back of the straight line that is carried on; 1m to 1h."
     )

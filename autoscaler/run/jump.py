@@ -14,7 +14,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from autoscaler.clock import Clock
-from autoscaler.model import State
+from autoscaler.model import NO_FORECASTS, State
 
 # Slewing (500 ppm) moves a clock by 2.5 ms in a 5 s tick; a second between two ticks is a jump.
 TOLERANCE = 1.0
@@ -43,8 +43,8 @@ def shift(state: State, seconds: float) -> State:
 
 
 def newest(state: State) -> float | None:
-    """The latest time in a state."""
-    return max(_times(state), default=None)
+    """The latest time of what has happened; the guesses of a forecast lie ahead."""
+    return max(_times(replace(state, forecast=NO_FORECASTS)), default=None)
 
 
 def _moved(value: Any, seconds: float) -> Any:

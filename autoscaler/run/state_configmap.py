@@ -32,7 +32,7 @@ from autoscaler.units import format_duration
 WITHIN = 5.0
 # Seconds between two saves of mere history: 240 an hour for a fleet that wishes for no change.
 PACE = 15.0
-# 1,000 policies with full histories, weekly forecasts too, need 10. A role can name them all.
+# 1,000 policies with full histories, every forecast too, need 13. A role can name them all.
 MOST_PARTS = 16
 # The API server tells its time in whole seconds: a difference below is none.
 SKEW_TOLERANCE = 2.0

@@ -3,7 +3,8 @@
 The API server takes 1 MiB, etcd 1.5 MiB a request. A part holds at most 1.15 MB of JSON. Beyond
 64 kB it is packed with gzip, and the worst that can be in it, random digits, becomes 44 % by gzip
 and 59 % by base64: under 700 kB whatever the states. 1,000 policies with full histories (32 cold
-starts, 20 steps, 5.5 kB each) are 6 parts of 430 kB; as they usually are, 1 to 3.
+starts, 20 steps, 5.5 kB each) are 6 parts of 430 kB, with every forecast (12 kB each) 13 parts of
+475 kB; as they usually are, 1 to 3.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 from autoscaler.model import Sla
 from autoscaler.sim.curve import h200
 from autoscaler.sim.scenario import Scenario, StartTimes
-from autoscaler.sim.trace import Trace
+from autoscaler.sim.trace import Trace, usual_swing
 from autoscaler.sim.trace_csv import read_trace
 from autoscaler.sim.workloads import WORKLOADS, workload
 
@@ -74,6 +74,8 @@ def _case(name: str, made: dict[int, Trace], cold_start: int, *, real: bool) -> 
     duration = max(trace.duration for trace in made.values())
     if duration > LONG:
         made = {seed: trace for seed, trace in made.items() if seed == min(made)}
+    # Of the service as it was: a replica's worth is so much of it, however many requests that is.
+    swing = usual_swing(made[min(made)].mean) if real else 0.0
     scaled = {seed: _scaled(trace, mean, server.capacity, real) for seed, trace in made.items()}
     step, tick = _pace(duration)
     scenario = Scenario(
@@ -84,6 +86,7 @@ def _case(name: str, made: dict[int, Trace], cold_start: int, *, real: bool) -> 
         starts=COLD_STARTS[cold_start],
         step=step,
         tick=tick,
+        swing=swing,
     )
     parts = {seed: _halves(trace) for seed, trace in scaled.items()}
     return Case(name, real, scenario, mean, parts)

@@ -14,7 +14,9 @@ from autoscaler.sim.contestants import contestants, published
 from autoscaler.sim.judging import LEVELS, QUICK
 from autoscaler.sim.results import as_json
 from autoscaler.sim.standings import OURS, Line, Row, Standing, fixed, rows, standing
+from autoscaler.sim.trace import usual_swing
 
+RATES = (16, 196, 1790)  # of the traces with coarse bins
 OTHERS = [one.name for one in contestants() if one.name != OURS]
 
 
@@ -182,6 +184,7 @@ def _method(about: Line) -> str:
         evaluations=about["effort"]["evaluations"],
         seeds=", ".join(str(seed) for seed in about["effort"]["seeds"]),
         days=f"{about['effort']['days']:g}",
+        swings=", ".join(f"{usual_swing(rate):.1%} at {rate:,} requests/s" for rate in RATES),
     )
 
 

@@ -10,16 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeAlias
 
-from autoscaler.model import Behavior, Bounds, Capacity, Policy, ScalingPolicy, ScalingRules
+from autoscaler.model import Behavior, Bounds, Capacity, Policy, ScalingPolicy, ScalingRules, State
 from autoscaler.policy import load_texts
 from autoscaler.sim.baselines.hpa import Hpa, HpaSettings, Metric
 from autoscaler.sim.baselines.keda import Keda, KedaSettings
 from autoscaler.sim.baselines.kpa import Kpa, KpaSettings
-from autoscaler.sim.scaler import PolicyScaler, Scaler
+from autoscaler.sim.scaler import PolicyScaler, Scaler, drive
 from autoscaler.sim.scenario import Scenario
 from autoscaler.sim.search import CostKnob, Setting
+from autoscaler.sim.trace import Trace
 
 # (type, value, seconds) of scaleDown.policies
 Rate = tuple[str, int, float]
@@ -48,19 +49,23 @@ KPA_KNOBS: dict[str, Sequence[Any]] = {
 }
 
 
+# (setting, cost knob's value, scenario, mean replicas' worth of load)
+Build: TypeAlias = Callable[[Setting, float, Scenario, float], Scaler]
+
+
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """`build(setting, cost knob's value, scenario, mean replicas' worth of load)`.
-
-    `knobs`: what the search may set; none: nothing is tuned. `every_step`: asked on each step of
-    the world rather than on each tick.
+    """`knobs`: what the search may set; none: nothing is tuned. `every_step`: asked on each step of
+    the world rather than on each tick. `look_on`: what it learns from the part that others are
+    tuned on: (scenario, trace, seed, replicas) make another `build`.
     """
 
     name: str
     cost: CostKnob
-    build: Callable[[Setting, float, Scenario, float], Scaler]
+    build: Build
     knobs: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     every_step: bool = False
+    look_on: Callable[[Scenario, Trace, int, int], Build] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class Published:
 def contestants() -> list[Contestant]:
     share = CostKnob("target, share of a replica's capacity", 1.05, 0.2)
     return [
-        Contestant("ours", CostKnob("capacity.headroom", 0.0, 0.8), _ours),
+        Contestant("ours", CostKnob("capacity.headroom", 0.0, 0.8), _ours(), look_on=_ours_after),
         Contestant(
             "hpa-rps",
             share,
@@ -150,8 +155,18 @@ def carries(scenario: Scenario) -> float:
     return low
 
 
-def _ours(setting: Setting, headroom: float, scenario: Scenario, mean: float) -> Scaler:  # noqa: ARG001 -- one setting for all
-    return PolicyScaler(our_policy(scenario, headroom), "ours")
+def _ours(state: State | None = None) -> Build:
+    def build(setting: Setting, headroom: float, scenario: Scenario, mean: float) -> Scaler:  # noqa: ARG001 -- one setting for all
+        return PolicyScaler(our_policy(scenario, headroom), "ours", state=state)
+
+    return build
+
+
+def _ours_after(scenario: Scenario, trace: Trace, seed: int, replicas: int) -> Build:
+    """Knows the cold starts and the traffic that it saw while it ran there, nothing else."""
+    scaler = PolicyScaler(our_policy(scenario, _written().headroom), "ours")
+    drive(scenario, trace, scaler, seed, replicas)
+    return _ours(State(cold_starts=scaler.state.cold_starts, forecast=scaler.state.forecast))
 
 
 def _bounds(setting: Setting, scenario: Scenario, mean: float) -> Bounds:
@@ -168,9 +183,7 @@ def _rules(setting: Setting) -> Behavior:
     )
 
 
-def _hpa(
-    metric: Metric, target: Callable[[float, Scenario], float]
-) -> Callable[[Setting, float, Scenario, float], Scaler]:
+def _hpa(metric: Metric, target: Callable[[float, Scenario], float]) -> Build:
     def build(setting: Setting, knob: float, scenario: Scenario, mean: float) -> Scaler:
         settings = HpaSettings(
             metric,

@@ -18,12 +18,12 @@ from autoscaler.sim.history import History, Totals
 from autoscaler.sim.scenario import Scenario
 from autoscaler.sim.serving import Group, Responses
 from autoscaler.sim.supply import SimPod, Supply
-from autoscaler.sim.trace import Trace
+from autoscaler.sim.trace import Trace, usual_swing
 
 if TYPE_CHECKING:
     from autoscaler.model import Observation, Policy, PoolWish
 
-HIDDEN = 60.0  # bins as long as this hide how the rate swings inside them
+HIDDEN = 60.0  # longer bins hide how the rate swings inside them
 
 
 class FluidWorld:
@@ -51,7 +51,8 @@ class FluidWorld:
         self._steps = 0
         self._swing = self._random.gauss(0, 1)
         self._keep = math.exp(-scenario.step / scenario.memory)
-        self._scatter = scenario.swing if trace.bin >= HIDDEN else 0.0
+        swing = usual_swing(trace.mean) if scenario.swing is None else scenario.swing
+        self._scatter = swing if trace.bin > HIDDEN else 0.0
         self._steps_per_scrape = round(scenario.scrape / scenario.step)
         self._finished = False
         self._steps_per_row = round(scenario.resolution / scenario.step)

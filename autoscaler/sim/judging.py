@@ -103,6 +103,10 @@ def judge(case: Case, name: str, bounds: Bounds, effort: Effort) -> list[Line]:
     """One contestant on one trace: tuned where it has knobs, then judged at each level."""
     who = next(one for one in contestants() if one.name == name)
     chosen, guess = _chosen(case, who, bounds.tuned, effort)
+    if who.look_on is not None:
+        first = min(case.parts)
+        known = who.look_on(case.scenario, case.parts[first][0], first, bounds.tuned.replicas)
+        who = replace(who, build=known)
     lines = []
     for seed, (_, trace) in case.parts.items():
         bound = bounds.judged[seed]

@@ -27,13 +27,20 @@ class PolicyScaler:
     """The real `decide`, its state carried from tick to tick, its actions carried out.
 
     `keep`: keep the decisions that a report tells, those that differ from the one before; all of
-    14 days at 15 s would be 80,640.
+    14 days at 15 s would be 80,640. `state`: what it remembers from before.
     """
 
-    def __init__(self, policy: Policy, name: str | None = None, *, keep: bool = False) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        name: str | None = None,
+        *,
+        keep: bool = False,
+        state: State | None = None,
+    ) -> None:
         self.policy = replace(policy, mode="scale", paused=False)
         self.name = name or policy.name
-        self.state = State()
+        self.state = state or State()
         self.decisions: list[Decision] = []
         self._keep = keep
 

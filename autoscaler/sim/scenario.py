@@ -64,8 +64,8 @@ class Scenario:
     scaler sees is up to that old. `tick`: between two decisions. `drain`: a replica that is taken
     away holds its GPU that long, and serves out its queue. `detection`: a dead server is sent its
     share that long. `resolution`: of the history. `swing`: relative standard deviation of
-    the rate about its line inside bins of a minute and more, which hide it (60-s rates of real
-    traces scatter by 7 to 26 %), with a memory of `memory` seconds.
+    the rate about its line inside bins of more than a minute, which hide it, with a memory of
+    `memory` seconds; None: what a trace of that rate usually has (`trace.usual_swing`).
     """
 
     server: ServerCurve
@@ -79,7 +79,7 @@ class Scenario:
     step: float = 5.0
     drain: float = 30.0
     detection: float = 2.0
-    swing: float = 0.1
+    swing: float | None = None
     memory: float = 60.0
     resolution: float = 60.0
     gpus_per_replica: int = 1

@@ -12,6 +12,19 @@ from dataclasses import dataclass, field, replace
 COARSE = 30.0
 # Fewer requests in a bin and its scatter is Poisson's own: 40 scatter by 16 %.
 FEWEST = 40.0
+# Variance over mean of 60-s counts about their trend, Poisson 1: Azure LLM 2023 4.33, NASA 1995
+# 3.78, Mooncake 1.89.
+DISPERSION = 4.0
+WILDEST = 0.3
+
+
+def usual_swing(rate: float) -> float:
+    """Relative standard deviation of 60-s rates about their trend, at so many requests/s.
+
+    sqrt(DISPERSION / (60 rate)): 11 % at 5.5/s (10 % in Azure's trace), 1.8 % at 200/s, 0.6 % at
+    1,800/s: what many clients send evens out.
+    """
+    return min(WILDEST, math.sqrt(DISPERSION / (60 * rate))) if rate > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,9 +131,11 @@ def duty_cycle_unreachable(entry: Entry) -> Iterator[Finding]:
 
 @check(
     "forecast-out-of-range",
-    "the `trend` of a forecast is not between 1m and 1h, or its `season` is neither 1d nor 7d.",
-    "A line through a few samples is noise, one through hours is history; and load that repeats "
-    "itself does so by the day or by the week.",
+    "the `peak` of a forecast is not between 30s and 30m, its `trend` not between 1m and 1h, or "
+    "its `season` neither 1d nor 7d.",
+    "The highest of a second is noise, that of hours is a maximum for good; a line through a few "
+    "samples is noise, one through hours is history; and load that repeats itself does so by the "
+    "day or by the week.",
 )
 def forecast_out_of_range(entry: Entry) -> Iterator[Finding]:
     for index, objective in enumerate(entry.spec.objectives or ()):
@@ -141,6 +143,9 @@ def forecast_out_of_range(entry: Entry) -> Iterator[Finding]:
         route = ("spec", "objectives", index, "forecast")
         if part is None:
             continue
+        if part.peak is not None and not 30.0 <= part.peak <= 1800.0:
+            message = f"a peak over {format_duration(part.peak)}"
+            yield Finding((*route, "peak"), message, "write 30s to 30m; 2m is usual")
         if part.trend is not None and not 60.0 <= part.trend <= 3600.0:
             message = f"a trend over {format_duration(part.trend)}"
             yield Finding((*route, "trend"), message, "write 1m to 1h; 30m is usual")

@@ -124,9 +124,12 @@ def _scenario(
 
 @contextmanager
 def _each(jobs: Sequence[Job], ticks: int) -> Iterator[list[Future[Modelled]]]:
-    """The jobs under way in processes of their own where there is more than a little to do."""
-    count = min(len(jobs), os.cpu_count() or 1)
-    if ticks < WORTH_A_PROCESS or count < 2:
+    """The jobs under way in other processes where there is more than a little to do.
+
+    This one goes on meanwhile: a core is left to it.
+    """
+    cores = os.cpu_count() or 1
+    if ticks < WORTH_A_PROCESS or cores < 2:
         futures: list[Future[Modelled]] = []
         for job in jobs:  # one after the other, and before what is said
             future: Future[Modelled] = Future()
@@ -135,6 +138,7 @@ def _each(jobs: Sequence[Job], ticks: int) -> Iterator[list[Future[Modelled]]]:
         yield futures
         return
     context = multiprocessing.get_context("spawn")  # threads of the pull may be alive: no fork
+    count = min(len(jobs), cores - 1)
     with ProcessPoolExecutor(count, mp_context=context, initializer=_deaf) as pool:
         yield [pool.submit(modelled.run, job) for job in jobs]
 

@@ -73,17 +73,18 @@ def flows(history: History, weights: Mapping[str, float] | None) -> Flows:
 
 def _spread(flows: Flows, one: Growth) -> None:
     """Evenly over the bins that it lies in."""
-    first, last = (one.start - flows.start) / flows.bin, (one.end - flows.start) / flows.bin
+    start, end, arrived, load, answered, failed, queued = one
+    first, last = (start - flows.start) / flows.bin, (end - flows.start) / flows.bin
     if last <= 0 or last <= first:
         return
     length = last - first
-    for at in range(max(0, int(first)), min(len(flows), math.ceil(last))):
+    for at in range(max(0, int(first)), min(len(flows.arrived), math.ceil(last))):
         part = (min(last, at + 1) - max(first, at)) / length
-        flows.arrived[at] += part * one.arrived
-        flows.load[at] += part * one.load
-        flows.answered[at] += part * one.answered
-        flows.failed[at] += part * one.failed
-        flows.queued[at] += part * one.queued
+        flows.arrived[at] += part * arrived
+        flows.load[at] += part * load
+        flows.answered[at] += part * answered
+        flows.failed[at] += part * failed
+        flows.queued[at] += part * queued
 
 
 def growths(

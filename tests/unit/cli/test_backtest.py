@@ -156,7 +156,10 @@ def test_stopped_half_way_it_goes_on_where_it_was(tmp_path: Path, how: signal.Si
     with prometheus(answer) as (url, asked):
         command_line = [sys.executable, "-m", "autoscaler.cli", "backtest", f"--prometheus={url}"]
         command_line += ["-f", policy(tmp_path), *TIMES, f"--cache={tmp_path / 'cache'}"]
+        # A shell that starts the tests in the background has SIGINT ignored, and so would these.
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
         first = subprocess.Popen(command_line, stderr=subprocess.PIPE, text=True)
+        signal.signal(signal.SIGINT, handler)
         try:
             assert stuck.wait(60)
             first.send_signal(how)

@@ -9,7 +9,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.decide.forecast import ENOUGH, line, pinball, trusted
+from autoscaler.decide.forecast import line, trusted
+from autoscaler.decide.scoring import ENOUGH, pinball
 from autoscaler.decide.seasons import learn, progress
 from autoscaler.model import (
     ColdStart,
@@ -125,7 +126,7 @@ def test_the_same_hour_of_other_days_raises_before_the_load_comes() -> None:
     assert all(7.8 < hour < 8.8 for _, hour in raised), sorted(raised)
 
 
-def test_it_never_more_than_doubles() -> None:
+def test_it_never_more_than_doubles_a_fleet_of_some_size() -> None:
     story = foreseeing()
     score = Score(ENOUGH, loss=0.1, margin=1.0, raised=1.0, plain=100.0)
     story.state = replace(story.state, forecast=ForecastMemory(trend_score=score))
@@ -141,8 +142,8 @@ def test_it_never_more_than_doubles() -> None:
 
 
 def test_a_margin_that_asks_for_as_much_is_what_it_must_beat() -> None:
-    assert math.isclose(pinball(3.0, 2.0), 0.9)
-    assert math.isclose(pinball(2.0, 3.0), 0.1)
+    assert math.isclose(pinball(3.0, 2.0, 0.9), 0.9)
+    assert math.isclose(pinball(2.0, 3.0, 0.9), 0.1)
     assert not trusted(ForecastMemory(trend_score=Score(ENOUGH - 1, 0.0, 1.0)), "trend")
     assert trusted(ForecastMemory(trend_score=Score(ENOUGH, 0.5, 1.0)), "trend")
     assert not trusted(ForecastMemory(trend_score=Score(ENOUGH, 0.98, 1.0)), "trend")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autoscaler.kube.client import KubeError
-from autoscaler.model import State
+from autoscaler.model import ForecastMemory, Guess, PeakGuess, PeakMemory, State
 from autoscaler.run.memory import Memory
 from autoscaler.run.state_configmap import ConfigMapStates
 
@@ -82,5 +82,28 @@ def test_a_leader_that_dies_right_after_its_clock_was_set_leaves_the_cooldown_as
         next_one = Memory(ConfigMapStates(server, "ours", "state", clock=machine))
         await next_one.load(machine.now(), machine.monotonic())
         assert since_the_last_change(next_one, machine) == pytest.approx(15.0, abs=0.2)
+
+    asyncio.run(story())
+
+
+def test_what_a_forecast_says_of_the_next_minutes_is_no_clock_that_was_set() -> None:
+    async def story() -> None:
+        machine = Machine()
+        server: Any = Server(machine)
+        leader = Memory(ConfigMapStates(server, "ours", "state", clock=machine))
+        await leader.load(machine.now(), machine.monotonic())
+        coming = machine.now() + 630
+        guesses = ForecastMemory(
+            guesses=(Guess(coming, 3.0, 3.2),),
+            peak=PeakMemory(guesses=(PeakGuess(coming, 3.0, 3.2, (1.0,) * 6),)),
+        )
+        leader.put("default/bert", State(replicas=4, forecast=guesses), machine.now())
+        leader.put(KEY, State(replicas=4, scaled_at=machine.now()), machine.now())
+        await leader.save(machine.now())
+
+        await machine.sleep(20.0)
+        next_one = Memory(ConfigMapStates(server, "ours", "state", clock=machine))
+        assert await next_one.load(machine.now(), machine.monotonic()) == 0.0
+        assert since_the_last_change(next_one, machine) == pytest.approx(20.0, abs=0.2)
 
     asyncio.run(story())

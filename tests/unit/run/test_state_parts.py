@@ -19,6 +19,9 @@ from autoscaler.model import (
     ForecastMemory,
     Guess,
     LoadAt,
+    PeakGuess,
+    PeakMemory,
+    Recent,
     Recommendation,
     ScaleEvent,
     Score,
@@ -57,6 +60,10 @@ def full(rng: random.Random) -> State:
     def load() -> float:
         return round(rng.uniform(0, 30), 3)
 
+    def guess() -> PeakGuess:
+        inputs = tuple(round(rng.uniform(-3, 3), 3) for _ in range(6))
+        return PeakGuess(round(at(), 1), load(), load(), inputs, load(), round(at(), 1))
+
     return State(
         recommendations=tuple(Recommendation(at(), size) for size in range(8)),
         scale_ups=tuple(ScaleEvent(at(), 1) for _ in range(10)),
@@ -76,6 +83,13 @@ def full(rng: random.Random) -> State:
             guesses=tuple(Guess(round(at(), 1), load(), load(), load()) for _ in range(13)),
             trend_score=Score(*(round(took(), 6) for _ in range(5))),
             season_score=Score(*(round(took(), 6) for _ in range(5))),
+            peak=PeakMemory(
+                Recent(round(at(), 1), load(), load(), load(), load()),
+                tuple(round(took() / 100, 6) for _ in range(6)),
+                tuple(round(took(), 9) for _ in range(6)),
+                tuple(guess() for _ in range(13)),
+                Score(*(round(took(), 6) for _ in range(5))),
+            ),
         ),
     )
 

@@ -79,6 +79,18 @@ def test_ours_has_nothing_to_tune_and_one_knob(small):
     )
 
 
+def test_ours_looks_on_while_the_others_are_tuned_and_learns_nothing_of_what_is_judged(small):
+    (case,) = small
+    ours = next(one for one in contestants() if one.name == "ours")
+    assert ours.look_on is not None
+    tuned, judged = case.parts[1]
+    build = ours.look_on(case.scenario, tuned, 1, 5)
+    first, second = (build({}, headroom, case.scenario, case.mean) for headroom in (0.1, 0.3))
+    assert first.state == second.state
+    assert first.state.replicas is None
+    assert first.state.forecast.peak.recent.at < judged.start
+
+
 def test_ours_knows_what_a_replica_carries_within_the_sla(small):
     scenario = small[0].scenario
     rate = carries(scenario)

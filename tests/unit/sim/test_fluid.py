@@ -217,7 +217,7 @@ def test_the_same_seed_is_the_same_world_whoever_scales():
     assert again.totals == one.totals
 
 
-def test_bins_of_a_minute_and_more_hide_a_swing():
+def test_bins_of_more_than_a_minute_hide_a_swing():
     coarse = Trace(START, 600.0, (600.0 * 1000,) * 12)
     scatter = {}
     for swing in (0.0, 0.2):
@@ -230,6 +230,15 @@ def test_bins_of_a_minute_and_more_hide_a_swing():
         assert mean == pytest.approx(60_000, rel=0.05)
     assert scatter[0.0] < 0.01
     assert 0.1 < scatter[0.2] < 0.25
+
+
+def test_counts_by_the_minute_show_their_scatter_and_get_none_on_top():
+    fleet = FluidWorld(
+        scenario(swing=0.2, max=30), Trace(START, 60.0, (60_000.0,) * 30), 1, replicas=20
+    )
+    fleet.advance(START + 1800)
+    sent = list(fleet.history.sent)
+    assert max(sent) / min(sent) < 1.03
 
 
 def test_it_starts_with_what_its_first_minutes_call_for():

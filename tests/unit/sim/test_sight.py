@@ -45,7 +45,7 @@ def test_the_pipeline_reads_it():
     assert gathered.silent is None
     assert gathered.total.arrivals.value == pytest.approx(150, rel=0.03)
     assert worth(Capacity("given", 75.0), gathered).fast == pytest.approx(2.0, rel=0.03)
-    assert queue_time(gathered.total).value == pytest.approx(0.010, rel=0.01)
+    assert queue_time(gathered.total) == pytest.approx(0.010, rel=0.01)
 
 
 def test_who_was_scraped_once_has_no_rate_and_who_does_not_serve_no_signals():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoscaler.sim.trace import Trace
+from autoscaler.sim.trace import Trace, usual_swing
 
 
 def test_fine_bins_are_what_happened():
@@ -63,3 +63,11 @@ def test_a_trace_has_bins(bin_, counts):
 def test_nothing_cannot_be_scaled():
     with pytest.raises(ValueError, match="no requests"):
         Trace(0.0, 1.0, (0.0, 0.0)).scaled(1.0, 100.0)
+
+
+def test_what_many_clients_send_evens_out():
+    """Azure's trace of 5.5 requests/s scatters by 10 % about its trend."""
+    assert usual_swing(5.5) == pytest.approx(0.11, abs=0.005)
+    assert usual_swing(1790) == pytest.approx(0.006, abs=0.0005)
+    assert usual_swing(0.001) == 0.3
+    assert usual_swing(0.0) == 0.0
