@@ -35,7 +35,7 @@ TRUSTED = 0.97
 FADES = 0.99
 # Guesses on their way at a time, and samples of the look-back: what bounds the state.
 ON_THEIR_WAY, SAMPLES = 12, 20
-# As the HPA lets grow at a time where 1 is twice 1.
+# What the HPA lets a small fleet grow by at a time: 1 may become 5, 2 become 6.
 FEW = 4
 CANDIDATES = ("peak", "trend", "season")
 

@@ -156,7 +156,7 @@ class SchedulePart(Part):
 
 class ForecastPart(Part):
     """The load one measured cold start ahead; may only raise. Each part is trusted only while its
-    own recent error is no worse than a margin's. Bare it is `{peak: 2m, trend: 30m, season: 1d}`.
+    own recent error stands up to a margin's. Bare it is `{peak: 2m, trend: 30m, season: 1d}`.
     """
 
     peak: PositiveDuration | None = Field(

@@ -48,7 +48,7 @@ NOW = 1_795_248_926.123456
 
 def full(rng: random.Random) -> State:
     """As long as states get: eight sizes wished, ten steps up and down, 32 cold starts, 16 pods on
-    their way, a forecast with a weekly season.
+    their way, every forecast, with a weekly season.
     """
 
     def at() -> float:
